@@ -16,9 +16,9 @@
 #define PLIMSOLL_STRINGIZE(x) PLIMSOLL_STRINGIZE_(x)
 
 // A broken invariant of ours: always on (a kept limit is worth a compare), thrown, never an abort.
-#define PLIMSOLL_ASSERT(cond)                                                               \
-  do {                                                                                      \
-    if (!(cond)) [[unlikely]]                                                               \
-      throw ::plimsoll::Error("internal error at " __FILE__ ":" PLIMSOLL_STRINGIZE(         \
-          __LINE__) ": " #cond " does not hold; please report it");                         \
+#define PLIMSOLL_ASSERT(cond)                                                       \
+  do {                                                                              \
+    if (!(cond)) [[unlikely]]                                                       \
+      throw ::plimsoll::Error("internal error at " __FILE__ ":" PLIMSOLL_STRINGIZE( \
+          __LINE__) ": " #cond " does not hold; please report it");                 \
   } while (0)

@@ -14,10 +14,14 @@ constexpr std::array<std::string_view, kNumDtypes> kNames = {
 
 Dtype signed_of_size(size_t bytes) {
   switch (bytes) {
-    case 1: return Dtype::kInt8;
-    case 2: return Dtype::kInt16;
-    case 4: return Dtype::kInt32;
-    default: return Dtype::kInt64;
+    case 1:
+      return Dtype::kInt8;
+    case 2:
+      return Dtype::kInt16;
+    case 4:
+      return Dtype::kInt32;
+    default:
+      return Dtype::kInt64;
   }
 }
 
@@ -28,8 +32,8 @@ std::string_view name_of(Dtype t) { return kNames[static_cast<int>(t)]; }
 Dtype dtype_from_name(std::string_view name) {
   if (name == "bool_") name = "bool";
   auto it = std::find(kNames.begin(), kNames.end(), name);
-  PLIMSOLL_CHECK(it != kNames.end(), ValueError, "[dtype] expected a name such as float32, got \"{}\"",
-                 name);
+  PLIMSOLL_CHECK(it != kNames.end(), ValueError,
+                 "[dtype] expected a name such as float32, got \"{}\"", name);
   return static_cast<Dtype>(it - kNames.begin());
 }
 
