@@ -1,0 +1,49 @@
+# Thin on purpose: each target calls a script in tools/, which says what it does.
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+
+.PHONY: help demo build test check bench fuzz docs format clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: ## install, build, train the example with and without memory limits
+	@tools/setup demo
+	@$(PY) tools/build
+	@$(PY) examples/char_lm.py --demo
+
+build: ## install what is needed and build the package into .venv
+	@tools/setup demo
+	@$(PY) tools/build
+
+test: ## build, then the C++ tests and the Python tests
+	@tools/setup test
+	@$(PY) tools/build --tests
+	@tools/test
+
+check: ## layers, layout, format, lint, types
+	@tools/setup check
+	@$(PY) tools/build
+	@tools/check
+
+bench: ## time Plimsoll against its peers
+	@tools/setup bench
+	@$(PY) tools/build
+	@$(PY) benchmarks/run.py
+
+fuzz: ## long random runs: graphs, limits, faults
+	@tools/setup test
+	@$(PY) tools/build --tests
+	@tools/fuzz
+
+docs: ## HTML documentation in build/docs
+	@tools/setup docs
+	@$(PY) tools/build
+	@$(PY) -m sphinx -q -W -b html docs build/docs && echo "docs: build/docs/index.html"
+
+format: ## rewrite C++ and Python files in the house layout
+	@tools/setup check
+	@tools/check --fix
+
+clean: ## remove what was built (.venv stays)
+	@rm -rf build .mypy_cache .ruff_cache .pytest_cache python/plimsoll/_core.pyi
