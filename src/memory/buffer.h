@@ -1,0 +1,232 @@
+// Bytes with an owner: one contiguous address range whose residency is kept per extent.
+//
+// The unit of residency, dirtiness and eviction is the *extent* (Pool::Options::extent_bytes; the
+// last one is shorter). Every range is in bytes of the buffer and is widened outward to whole
+// extents, except by commit and discard, which say otherwise. The rule for planners: a tile needs
+// all extents that it touches; an extent on the edge of two tiles is either kept between them or is
+// evicted and read again (both are right). A tile that overwrites bytes must `read` the spilled
+// extents that it covers partly and may `commit` those that it covers whole: read_modify(range)
+// names the former.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/mutex.h"
+#include "memory/ledger.h"
+
+namespace plimsoll::memory {
+
+class Pool;
+class Buffer;
+class FileSource;
+class SpillStore;
+
+enum class ExtentState : uint8_t {
+  kEmpty,     // no bytes: never written, or discarded
+  kResident,  // the bytes are only in memory
+  kClean,     // in memory and in the backing (spill store or source file)
+  kSpilled,   // only in the backing
+  kLoading,   // being read from the backing; becomes kClean, or kSpilled again on failure
+};
+
+/// Counted reference to a Buffer; the last one gives it back to its pool. May be null.
+class BufferRef {
+ public:
+  BufferRef() = default;
+  BufferRef(const BufferRef& o) noexcept;
+  BufferRef(BufferRef&& o) noexcept : buffer_(std::exchange(o.buffer_, nullptr)) {}
+  BufferRef& operator=(BufferRef o) noexcept {
+    std::swap(buffer_, o.buffer_);
+    return *this;
+  }
+  ~BufferRef();
+  Buffer* get() const { return buffer_; }
+  Buffer* operator->() const { return buffer_; }
+  Buffer& operator*() const { return *buffer_; }
+  explicit operator bool() const { return buffer_ != nullptr; }
+  friend bool operator==(const BufferRef&, const BufferRef&) = default;
+  /// True where this is the only reference: the test for donation.
+  bool unique() const;
+
+ private:
+  friend class Pool;
+  explicit BufferRef(Buffer* adopted) : buffer_(adopted) {}
+  Buffer* buffer_ = nullptr;
+};
+
+/// A scoped right to addresses: the extents under it are resident and cannot be evicted. Move-only;
+/// keeps the buffer alive.
+class Pin {
+ public:
+  Pin() = default;
+  Pin(Pin&& o) noexcept : buffer_(std::move(o.buffer_)), range_(o.range_) {}
+  Pin& operator=(Pin&& o) noexcept;
+  ~Pin() { release(); }
+  /// Address of byte range().begin of the buffer.
+  std::byte* data() const;
+  ByteRange range() const { return range_; }
+  explicit operator bool() const { return static_cast<bool>(buffer_); }
+  void release() noexcept;
+
+ private:
+  friend class Buffer;
+  Pin(BufferRef buffer, ByteRange range) : buffer_(std::move(buffer)), range_(range) {}
+  BufferRef buffer_;
+  ByteRange range_;
+};
+
+/// A pin that outlives an evaluation, with the name of who holds it (a NumPy view, DLPack).
+class ExportPin {
+ public:
+  ExportPin() = default;
+  ExportPin(ExportPin&& o) noexcept
+      : pin_(std::move(o.pin_)), pool_(std::exchange(o.pool_, nullptr)), id_(o.id_) {}
+  ExportPin& operator=(ExportPin&& o) noexcept;
+  ~ExportPin() { release(); }
+  std::byte* data() const { return pin_.data(); }
+  void release() noexcept;
+
+ private:
+  friend class Buffer;
+  Pin pin_;
+  Pool* pool_ = nullptr;
+  uint64_t id_ = 0;
+};
+
+/// Thread-safe. Made by Pool only; which outlives it.
+class Buffer {
+ public:
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  Bytes size() const { return size_; }
+  ByteRange all() const { return {0, size_}; }
+  Pool& pool() const { return *pool_; }
+
+  // Extents.
+  size_t num_extents() const { return num_extents_; }
+  Bytes extent_bytes() const { return extent_bytes_; }
+  ExtentState extent_state(size_t extent) const;
+  /// `range` widened to whole extents (clipped to size()).
+  ByteRange widen(ByteRange range) const;
+  /// A slab block: resident for life, never evicted, charged by its slab.
+  bool small() const { return small_; }
+
+  // Questions; charges are in whole pages as the ledger sees them (0 for small buffers).
+  bool resident(ByteRange range) const;
+  Bytes resident_bytes(ByteRange range) const;
+  Bytes resident_bytes() const { return resident_bytes(all()); }
+  /// Charge that making the range resident needs.
+  Bytes bytes_missing(ByteRange range) const;
+  /// Charge of spilled extents: what read() of the range would take and read.
+  Bytes bytes_spilled(ByteRange range) const;
+  /// Charge that evict(range) would give back now, without and with writing the dirty extents
+  /// first.
+  Bytes evictable(ByteRange range) const;
+  Bytes evictable_after_write(ByteRange range) const;
+  /// Spilled extents that `range` covers only in part: read them before overwriting `range`. At
+  /// most two ranges (the edges), empty where nothing is to be read.
+  std::pair<ByteRange, ByteRange> read_modify(ByteRange range) const;
+
+  // Changes.
+  /// Makes the extents of `range` resident, contents undefined, splitting the charge off `from`
+  /// (left as it was on failure). Resident extents are untouched; spilled ones lose their backing.
+  /// REQUIRES: `range` covers each spilled extent that it touches whole, and
+  /// from.bytes() ≥ bytes_missing(range). Raises OutOfMemory where the system refuses pages.
+  void commit(ByteRange range, Reservation& from);
+  /// Gives back the pages of the clean, unpinned extents in `range`: nothing is lost. Returns the
+  /// charge given back, still reserved where the caller wants it.
+  Bytes evict(ByteRange range) { return evict_reserved(range).bytes(); }
+  [[nodiscard]] Reservation evict_reserved(ByteRange range);
+  /// The bytes of `range` are dead: extents that lie whole inside become kEmpty, memory and backing
+  /// given back. Pinned or loading ones stay as they are. Returns the charge given back.
+  Bytes discard(ByteRange range) { return discard_reserved(range).bytes(); }
+  [[nodiscard]] Reservation discard_reserved(ByteRange range);
+  /// The bytes of `range` were (or are about to be) changed in memory: copies in the backing are
+  /// forgotten. REQUIRES: resident. Call it again after the last change where a spill write may run
+  /// at the same time.
+  void mark_written(ByteRange range);
+
+  /// Raises Error where an extent of the range is not resident.
+  [[nodiscard]] Pin pin(ByteRange range);
+  [[nodiscard]] Pin pin() { return pin(all()); }
+  [[nodiscard]] ExportPin export_pin(std::string owner);
+  bool pinned() const;
+  bool exported() const { return exports_.load(std::memory_order_relaxed) != 0; }
+
+  /// Every extent becomes kSpilled with `source` as its backing.
+  /// REQUIRES: a buffer from Pool::make, all extents kEmpty.
+  void set_source(std::shared_ptr<FileSource> source);
+  bool has_source() const { return source_ != nullptr; }
+
+ private:
+  friend class BufferRef;
+  friend class Pin;
+  friend class ExportPin;
+  friend class Pool;
+  friend class SpillStore;
+
+  static constexpr uint32_t kNoSlot = ~0u;
+  struct Extent {
+    ExtentState state = ExtentState::kEmpty;
+    bool from_source = false;  // the backing is source_, not a slot
+    bool writing = false;      // a spill write runs
+    bool rewritten = false;    // mark_written came while it ran
+    uint32_t pins = 0;
+    uint32_t slot = kNoSlot;  // of store_
+    bool in_memory() const {
+      return state == ExtentState::kResident || state == ExtentState::kClean;
+    }
+  };
+  struct Span {  // of extent indices
+    size_t begin, end;
+  };
+
+  Buffer(Pool* pool, Bytes size) : pool_(pool), size_(size) {}
+  ~Buffer() = default;
+
+  void check_range(ByteRange range) const;
+  Span touched(ByteRange range) const;  // extents that overlap
+  Span covered(ByteRange range) const;  // extents that lie whole inside
+  ByteRange bytes_of(size_t extent) const;
+  ByteRange pages_of(size_t extent) const;  // rounded up to pages
+  Bytes charge_of(size_t extent) const { return pages_of(extent).size(); }
+  void forget_backing(Extent& extent) REQUIRES(mutex_);
+  void give_back_pages(size_t extent, Reservation& to) REQUIRES(mutex_);
+  void unpin(ByteRange range) noexcept;
+
+  Pool* const pool_;
+  const Bytes size_;
+  std::byte* base_ = nullptr;
+  Bytes block_bytes_ = 0;  // length of the address range
+  Bytes extent_bytes_ = 0;
+  Bytes page_bytes_ = 0;  // 4 KiB, or 2 MiB in huge-page arenas
+  size_t num_extents_ = 1;
+  uint32_t slab_ = 0;  // id of the slab of a small buffer
+  bool small_ = false;
+  bool huge_ = false;
+  std::atomic<uint32_t> references_{1};
+  std::atomic<uint32_t> exports_{0};
+  std::atomic<uint32_t> small_pins_{0};
+  Buffer* next_ = nullptr;  // the pool's list of live buffers, under the pool's lock
+  Buffer* previous_ = nullptr;
+
+  mutable Mutex mutex_;
+  Reservation charge_ GUARDED_BY(mutex_);
+  Reservation table_charge_;  // of extents_ where it is not inline
+  std::shared_ptr<FileSource> source_;
+  SpillStore* store_ GUARDED_BY(mutex_) = nullptr;
+  Extent inline_extent_;
+  std::unique_ptr<Extent[]> table_;
+  Extent* extents_ = &inline_extent_;
+};
+
+}  // namespace plimsoll::memory

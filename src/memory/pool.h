@@ -1,0 +1,114 @@
+// Blocks of memory for buffers: slabs for small ones, recycled ranges of large arenas for the rest.
+// What the ledger is charged is what is resident, after rounding.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/fault_plan.h"
+#include "base/mutex.h"
+#include "device/resource.h"
+#include "memory/buffer.h"
+#include "memory/ledger.h"
+#include "memory/metadata_arena.h"
+
+namespace plimsoll::memory {
+
+/// How a size is allocated: a pure function of the size and the pool's options, so that a planner
+/// knows every byte before anything runs.
+struct BlockShape {
+  bool small = false;        // a slab block: `bytes` is its class, slabs are charged whole
+  bool huge = false;         // whole 2 MiB pages
+  Bytes bytes = 0;           // charge when fully resident
+  Bytes slab_bytes = 0;      // small only: the slab it lives in
+  uint32_t slab_blocks = 0;  // small only: blocks in one slab
+  Bytes extent_bytes = 0;
+};
+
+struct PinnedBy {
+  std::string owner;
+  Bytes bytes;
+};
+
+/// Thread-safe. Outlives its buffers.
+class Pool {
+ public:
+  struct Options {
+    Bytes slab_threshold = 64 * kKiB;  // smaller buffers come from slabs (power of two ≥ 4 KiB)
+    Bytes extent_bytes = 2 * kMiB;     // power of two ≥ 4 KiB; huge pages only from 2 MiB up
+    bool huge_pages = true;
+    Bytes arena_bytes = 64 * kMiB;  // address space asked for at once
+    Bytes cache_limit = Ledger::kNoLimit;
+  };
+
+  Pool(Ledger& ledger, device::Resource& resource, FaultPlan* faults = nullptr);
+  Pool(Ledger& ledger, device::Resource& resource, FaultPlan* faults, Options options);
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  /// A buffer that is resident at once, contents undefined: a recycled block if there is one, fresh
+  /// pages otherwise. Cached blocks are given back before it fails. Null where the ledger or the
+  /// system refuses. Size 0 is allowed.
+  [[nodiscard]] std::optional<BufferRef> try_make_resident(Bytes size, Tag tag = Tag::kBuffer);
+
+  /// A buffer with nothing resident (all extents kEmpty). Small sizes are resident at once.
+  /// Raises OutOfMemory where address space or the metadata's charge is refused.
+  [[nodiscard]] BufferRef make(Bytes size);
+
+  /// Ledger::try_reserve that gives cached blocks back before it fails: the way to pay for
+  /// Buffer::commit and SpillStore::read.
+  [[nodiscard]] std::optional<Reservation> try_reserve(Bytes bytes, Tag tag = Tag::kBuffer);
+
+  BlockShape shape_of(Bytes size) const;
+
+  // Freed blocks kept with their pages, charged as kCache.
+  Bytes cache_bytes() const;
+  void clear_cache();
+  /// Gives back the least recently freed blocks until at least `bytes` went; returns what went.
+  Bytes trim(Bytes bytes);
+  /// Returns the previous limit, and trims to the new one.
+  Bytes set_cache_limit(Bytes limit);
+
+  /// Live buffers that are not small, most recently made first: candidates for eviction.
+  std::vector<BufferRef> live_buffers();
+  /// What exported views hold, and who holds them.
+  std::vector<PinnedBy> exports() const;
+  Bytes exported_bytes() const;
+
+  MetadataArena& metadata() { return *metadata_; }
+  Ledger& ledger() { return ledger_; }
+  const Options& options() const { return options_; }
+
+  struct Stats {
+    uint64_t recycled = 0;    // served from the cache
+    uint64_t fresh = 0;       // served by fresh pages
+    uint64_t mappings = 0;    // address ranges held now
+    Bytes address_bytes = 0;  // their length
+    Bytes slab_bytes = 0;     // slabs held now, empty ones excluded
+  };
+  Stats stats() const;
+
+ private:
+  friend class Buffer;
+  friend class BufferRef;
+  friend class ExportPin;
+  struct State;  // slabs, arenas, bins: pool.cpp
+
+  void recycle(Buffer* buffer) noexcept;
+  bool commit_pages(std::byte* address, Bytes size, bool huge) noexcept;
+  void decommit_pages(std::byte* address, Bytes size) noexcept;
+
+  Ledger& ledger_;
+  device::Resource& resource_;
+  FaultPlan* faults_;
+  Options options_;
+  std::unique_ptr<MetadataArena> metadata_;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace plimsoll::memory
