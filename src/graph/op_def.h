@@ -72,7 +72,10 @@ struct ViewArgs {
 struct OpDef {
   const char* name;
   Kind kind = Kind::kStructured;
-  TileOp tile_op = TileOp::kCount;
+  TileOp tile_op = TileOp::kCount;  // set: runs as a tile instruction, whatever the kind
+  /// Fills imm or aux of the instruction from the attributes (iota, random bits); null: nothing.
+  void (*tile_setup)(const AttrBase* attrs, const TensorSpec& out, TileProgram& program,
+                     TileInstr& instr) = nullptr;
   /// Fills the outputs' specs from the inputs' and the attributes; validates; throws.
   void (*infer)(const OpInstance&, std::vector<TensorSpec>& out) = nullptr;
   Vjp vjp = nullptr;
