@@ -40,6 +40,13 @@ def test_failure_is_one_line_with_first_error_and_log(
     assert capsys.readouterr().out == "building: failed in 0 s\n"
 
 
+def test_cmake_failure_has_its_text(build: ModuleType, tmp_path: Path) -> None:
+    code = "print('  CMake Error at a.cmake:7 (f):\\n    fmt is missing\\n\\n  more'); exit(1)"
+    with pytest.raises(SystemExit) as failure:
+        build.run_logged(python(code), "building", tmp_path / "b.log")
+    assert failure.value.code == "error: CMake Error at a.cmake:7 (f): fmt is missing; see b.log"
+
+
 def test_failure_without_a_message_gives_the_status(build: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as failure:
         build.run_logged(python("exit(7)"), "building", tmp_path / "b.log")
