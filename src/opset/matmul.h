@@ -12,8 +12,8 @@
 
 namespace plimsoll {
 
-/// K is cut at multiples of this only; equals the product's K panel.
-inline constexpr int64_t kMatmulPanelK = 384;
+/// K is cut at multiples of this only: the panel of the product (backends keep to it).
+constexpr int64_t matmul_panel_k(Dtype dtype) { return dtype == Dtype::kBfloat16 ? 1024 : 384; }
 
 /// M, N and the batch axes unordered; K ordered.
 Tiling matmul_tiling(const OpInstance& op);
