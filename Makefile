@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 
-.PHONY: help demo build test check bench fuzz docs format clean
+.PHONY: help demo build test check bench fuzz sanitize docs format clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -35,6 +35,10 @@ fuzz: ## long random runs: graphs, limits, faults
 	@tools/setup test
 	@$(PY) tools/build --tests
 	@tools/fuzz
+
+sanitize: ## C++ tests under address, undefined-behaviour and thread sanitizers
+	@tools/setup test
+	@tools/sanitize
 
 docs: ## HTML documentation in build/docs
 	@tools/setup docs
