@@ -1,0 +1,170 @@
+// Packing: a tile of `width` lanes (rows of A, columns of B) becomes [k][width], ready for the
+// micro-kernel. For pairs, the K element past the end is zero. Lanes past `lanes` hold anything
+// that is readable; their sums are not stored.
+#if defined(PLIMSOLL_GEMM_PACK_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef PLIMSOLL_GEMM_PACK_INL_H_
+#undef PLIMSOLL_GEMM_PACK_INL_H_
+#else
+#define PLIMSOLL_GEMM_PACK_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "backends/cpu/gemm_block.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace plimsoll::cpu::gemm_internal::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+template <typename T>
+HWY_INLINE T load_as(const std::byte* p) {
+  T v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+// A Source says how elements in memory become packed units (Unit, moved as bits):
+//   load_lanes(d, p, k_stride)  consecutive lanes at one k
+//   load_k(d, p)                consecutive k of one lane
+//   load_one(p, k_stride)       one unit; `half` when a pair lacks its second element
+// kStepK is the number of K elements in a unit, kBytes the size of an element in memory.
+
+/// float32, float64 and complex64 (moved as one 64-bit unit).
+template <typename U>
+struct PlainSource {
+  using Unit = U;
+  static constexpr int kStepK = 1, kBytes = sizeof(U);
+  template <class D>
+  static HWY_INLINE hn::Vec<D> load_lanes(D d, const std::byte* p, int64_t) {
+    return hn::LoadU(d, reinterpret_cast<const U*>(p));
+  }
+  template <class D>
+  static HWY_INLINE hn::Vec<D> load_k(D d, const std::byte* p) {
+    return hn::LoadU(d, reinterpret_cast<const U*>(p));
+  }
+  static HWY_INLINE U load_one(const std::byte* p, int64_t, bool) { return load_as<U>(p); }
+};
+
+/// Where a tile comes from and goes to. k counts units.
+template <class S>
+struct PackArgs {
+  const std::byte* src;
+  int64_t lane_stride, k_stride;
+  int64_t lanes, readable;  // lanes of the tile; lanes of the operand from here on
+  int64_t width;
+  int64_t k;
+  bool half;  // the last unit has just one element of K
+  typename S::Unit* out;
+};
+
+template <class S>
+void pack_scalar(const PackArgs<S>& t, int64_t lane_begin, int64_t k_begin) {
+  const int64_t unit_stride = t.k_stride * S::kStepK;
+  for (int64_t k = k_begin; k < t.k; ++k) {
+    const std::byte* p = t.src + k * unit_stride;
+    typename S::Unit* out = t.out + k * t.width;
+    const bool half = t.half && k == t.k - 1;
+    for (int64_t i = lane_begin; i < t.lanes; ++i) {
+      out[i] = S::load_one(p + i * t.lane_stride, t.k_stride, half);
+    }
+  }
+}
+
+/// Lanes contiguous in memory: each k is a copy. Whole vectors may write up to a vector past
+/// `width`: the next k (or the slack at the end of the pack) is written later.
+template <class S>
+void pack_copy(const PackArgs<S>& t) {
+  using U = typename S::Unit;
+  const hn::ScalableTag<U> d;
+  const int64_t n = HWY_LANES(U);
+  const int64_t by_vector = (t.lanes + n - 1) / n * n <= t.readable ? t.lanes : t.lanes / n * n;
+  const int64_t whole_k = t.k - (t.half ? 1 : 0);
+  const int64_t unit_stride = t.k_stride * S::kStepK;
+  for (int64_t k = 0; k < whole_k; ++k) {
+    const std::byte* p = t.src + k * unit_stride;
+    U* out = t.out + k * t.width;
+    for (int64_t i = 0; i < by_vector; i += n) {
+      hn::StoreU(S::load_lanes(d, p + i * S::kBytes, t.k_stride), d, out + i);
+    }
+    for (int64_t i = by_vector; i < t.lanes; ++i) {
+      out[i] = S::load_one(p + i * S::kBytes, t.k_stride, false);
+    }
+  }
+  if (t.half) pack_scalar(t, 0, whole_k);
+}
+
+/// Transposes 4 × 4 units of 32 bits, or 2 × 2 of 64, between 128-bit vectors.
+template <class V>
+HWY_INLINE void transpose(V (&v)[4]) {
+  const hn::DFromV<V> d;
+  const hn::Repartition<uint64_t, decltype(d)> d64;
+  const auto a = hn::BitCast(d64, hn::InterleaveLower(d, v[0], v[1]));
+  const auto b = hn::BitCast(d64, hn::InterleaveUpper(d, v[0], v[1]));
+  const auto e = hn::BitCast(d64, hn::InterleaveLower(d, v[2], v[3]));
+  const auto f = hn::BitCast(d64, hn::InterleaveUpper(d, v[2], v[3]));
+  v[0] = hn::BitCast(d, hn::InterleaveLower(d64, a, e));
+  v[1] = hn::BitCast(d, hn::InterleaveUpper(d64, a, e));
+  v[2] = hn::BitCast(d, hn::InterleaveLower(d64, b, f));
+  v[3] = hn::BitCast(d, hn::InterleaveUpper(d64, b, f));
+}
+template <class V>
+HWY_INLINE void transpose(V (&v)[2]) {
+  const hn::DFromV<V> d;
+  const V a = hn::InterleaveLower(d, v[0], v[1]);
+  v[1] = hn::InterleaveUpper(d, v[0], v[1]);
+  v[0] = a;
+}
+
+/// K contiguous in memory: small squares are transposed in registers. A line of memory (16 units)
+/// is used up at one visit, since lanes a power of two apart share few cache sets.
+template <class S>
+void pack_transpose(const PackArgs<S>& t) {
+  using U = typename S::Unit;
+  constexpr int kSide = 16 / sizeof(U);
+  const hn::FixedTag<U, kSide> d;
+  const int64_t unit_bytes = S::kBytes * S::kStepK;
+  const int64_t square_k = (t.k - (t.half ? 1 : 0)) / kSide * kSide;
+  const int64_t square_lanes = t.lanes < kSide ? 0 : t.lanes;
+  for (int64_t k0 = 0; k0 < square_k; k0 += 16) {
+    const int64_t k1 = std::min<int64_t>(k0 + 16, square_k);
+    for (int64_t lane = 0; lane < square_lanes; lane += kSide) {
+      const int64_t i = std::min(lane, square_lanes - kSide);  // the last square may overlap
+      const std::byte* p = t.src + i * t.lane_stride;
+      for (int64_t k = k0; k < k1; k += kSide) {
+        hn::Vec<decltype(d)> v[kSide];
+#pragma GCC unroll 4
+        for (int r = 0; r < kSide; ++r) {
+          v[r] = S::load_k(d, p + r * t.lane_stride + k * unit_bytes);
+        }
+        transpose(v);
+#pragma GCC unroll 4
+        for (int r = 0; r < kSide; ++r) hn::StoreU(v[r], d, t.out + (k + r) * t.width + i);
+      }
+    }
+  }
+  PackArgs<S> rest = t;
+  rest.k = square_k;
+  rest.half = false;
+  pack_scalar(rest, square_lanes, 0);
+  pack_scalar(t, 0, square_k);
+}
+
+template <class S>
+void pack_tile(const PackArgs<S>& t) {
+  if (t.lanes < t.width) std::fill_n(t.out, t.k * t.width, typename S::Unit{0});
+  if (t.lane_stride == S::kBytes) {
+    pack_copy(t);
+  } else if (t.k_stride == S::kBytes) {
+    pack_transpose(t);
+  } else {
+    pack_scalar(t, 0, 0);
+  }
+}
+
+}  // namespace plimsoll::cpu::gemm_internal::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // toggle
