@@ -200,7 +200,10 @@ void run_block(const BlockJob& job) {
 template <class Type>
 Kernels kernels_of() {
   using B = Block<Type>;
-  return {.shape = {.tile_rows = B::kTileM, .tile_cols = B::kTileN, .panel = Type::kPanel},
+  return {.shape = {.tile_rows = B::kTileM,
+                    .tile_cols = B::kTileN,
+                    .panel = Type::kPanel,
+                    .k_per_unit = Type::Source::kStepK},
           .block = &run_block<Type>};
 }
 

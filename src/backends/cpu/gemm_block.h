@@ -17,6 +17,7 @@ struct Operand {
 struct KernelShape {
   int64_t tile_rows = 0, tile_cols = 0;  // of the micro-kernel, in elements
   int64_t panel = 0;                     // K elements a panel
+  int64_t k_per_unit = 1;                // K elements in a packed unit: 2 for pairs of bfloat16
 };
 
 /// One block of C. Sums are of the accumulator type (float for half types), columns contiguous.

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "plimsoll/error.h"
-
 namespace plimsoll::cpu::gemm_internal {
 namespace {
 
@@ -55,10 +53,12 @@ Kernels kernels_for(GemmType type) {
       return f64_kernels();
     case GemmType::kC64:
       return c64_kernels();
-    case GemmType::kF32:
-      return f32_kernels();
+    case GemmType::kBF16:
+      return bf16_kernels();
+    case GemmType::kF16:
+      return f16_kernels();
     default:
-      throw Error("[gemm] the half types have no kernels yet; use float32");
+      return f32_kernels();
   }
 }
 
@@ -78,8 +78,9 @@ int64_t sum_bytes(GemmType type) { return is_half(type) ? 4 : element_bytes(type
 
 Scratch scratch_for(GemmType type, int64_t m, int64_t n, int64_t k) {
   const int64_t unit = sum_bytes(type);  // half types are packed as float32 or as pairs
+  const int64_t k_per_unit = kernels_for(type).shape.k_per_unit;
   const int64_t longest = std::max(m, n);
-  const int64_t panel = std::min(gemm_panel(type), round_up(std::max<int64_t>(k, 1), 2));
+  const int64_t panel = ceil_div(std::min(gemm_panel(type), k), k_per_unit);
   const int64_t rows = std::min(kRowsPerPack, longest) + kSlack;
   const int64_t cols = std::min(kBlockCols, longest) + kSlack;
   const bool thin = std::min(m, n) <= kThin;

@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 #include <hwy/targets.h>
+#include <tbb/global_control.h>
 #include <xmmintrin.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "plimsoll/error.h"
@@ -50,6 +52,8 @@ class GemmTest : public testing::TestWithParam<GemmType> {
   void expect_near_oracle(Matrix& a, Matrix& b, const Bytes& c);
 
   std::mt19937 rng_{12345};
+  // More threads than this machine may have cores.
+  tbb::global_control parallelism_{tbb::global_control::max_allowed_parallelism, 4};
 };
 
 /// Unit roundoff of the sums and of the stored element.
@@ -104,7 +108,7 @@ TEST_P(GemmTest, bits_do_not_depend_on_cuts_layouts_threads_or_k_windows) {
       Matrix a2 = stored_as(a, any_layout()), b2 = stored_as(b, any_layout());
       const int64_t i0 = uniform(0, m - 1), i1 = uniform(i0 + 1, m);
       const int64_t j0 = uniform(0, n - 1), j1 = uniform(j0 + 1, n);
-      const RunOptions opt{.threads = static_cast<int>(uniform(1, 3)), .k_cuts = random_k_cuts(k)};
+      const RunOptions opt{.threads = static_cast<int>(uniform(1, 4)), .k_cuts = random_k_cuts(k)};
       const Bytes got = product(type(), a2.view(i0, i1, 0, k), b2.view(0, k, j0, j1), opt);
       ASSERT_EQ(got, part(whole, n, i0, i1, j0, j1))
           << m << 'x' << n << 'x' << k << " rows " << i0 << ".." << i1 << " cols " << j0 << ".."
@@ -296,7 +300,8 @@ std::string type_name(const testing::TestParamInfo<GemmType>& info) {
   static constexpr const char* kNames[] = {"f32", "f64", "c64", "bf16", "f16"};
   return kNames[static_cast<int>(info.param)];
 }
-constexpr GemmType kTypes[] = {GemmType::kF32, GemmType::kF64, GemmType::kC64};
+constexpr GemmType kTypes[] = {GemmType::kF32, GemmType::kF64, GemmType::kC64, GemmType::kBF16,
+                               GemmType::kF16};
 INSTANTIATE_TEST_SUITE_P(Types, GemmTest, testing::ValuesIn(kTypes), type_name);
 
 /// Restores the CPU's own target at the end.
@@ -317,6 +322,7 @@ TEST(GemmTargetTest, avx2_and_avx512_give_the_same_bits) {
   if (!ScopedTarget::available(HWY_AVX3)) GTEST_SKIP() << "this CPU has no AVX-512";
   std::mt19937 rng(7);
   for (GemmType type : kTypes) {
+    if (type == GemmType::kBF16) continue;  // vdpbf16ps rounds in its own way
     Matrix a(type, 61, 500, Layout::kRowMajor), b(type, 500, 83, Layout::kColumnMajor);
     a.randomise(rng);
     b.randomise(rng);
@@ -339,6 +345,47 @@ TEST(GemmTargetTest, the_baseline_target_is_stable_under_cuts) {
       EXPECT_TRUE(std::equal(row.begin(), row.end(),
                              whole.begin() + i * 83 * static_cast<int64_t>(element_size(type))));
     }
+  }
+}
+
+/// float32 to the nearest bfloat16, ties to even, from the definition.
+uint16_t nearest_bf16(float x) {
+  if (std::isnan(x)) return 0x7FC0;
+  const uint32_t bits = std::bit_cast<uint32_t>(x), rest = bits & 0xFFFF;
+  const uint32_t low = bits >> 16;
+  return static_cast<uint16_t>(low + (rest > 0x8000 || (rest == 0x8000 && (low & 1))));
+}
+uint16_t nearest_f16(float x) {
+  return std::isnan(x) ? 0x7E00 : std::bit_cast<uint16_t>(static_cast<_Float16>(x));
+}
+
+/// Outer products of every kind of value: exact in float32, so that only the last rounding shows.
+void expect_nearest(GemmType type, uint16_t (*nearest)(float), bool keep_denormals) {
+  const int64_t m = 256, n = 300;
+  Matrix a(type, m, 1, Layout::kRowMajor), b(type, 1, n, Layout::kRowMajor);
+  std::mt19937 rng(3);
+  for (int64_t i = 0; i < m; ++i) put_as(a.at(i, 0), static_cast<uint16_t>(rng()));
+  for (int64_t j = 0; j < n; ++j) put_as(b.at(0, j), static_cast<uint16_t>(rng()));
+  const Bytes c = product(type, a.view(), b.view());
+  for (int64_t i = 0; i < m; ++i) {
+    for (int64_t j = 0; j < n; ++j) {
+      const auto x = static_cast<float>(get(type, a.at(i, 0)).real());
+      const auto y = static_cast<float>(get(type, b.at(0, j)).real());
+      const auto subnormal = [](float v) { return std::fpclassify(v) == FP_SUBNORMAL; };
+      if (!keep_denormals && (subnormal(x) || subnormal(y) || subnormal(x * y))) continue;
+      if (x * y == 0 && x != 0 && y != 0) continue;  // the zero's sign is per target
+      const float sum = std::fma(x, y, 0.0f);        // the chain starts from +0
+      ASSERT_EQ(get_as<uint16_t>(c.data() + (i * n + j) * 2), nearest(sum)) << x << " * " << y;
+    }
+  }
+}
+
+TEST(GemmHalfTest, sums_are_rounded_to_nearest_even_on_every_target) {
+  for (int64_t target : {int64_t{HWY_SSE4}, int64_t{HWY_AVX2}, int64_t{HWY_AVX3}}) {
+    if (!ScopedTarget::available(target)) continue;
+    const ScopedTarget scoped(target);
+    expect_nearest(GemmType::kF16, &nearest_f16, true);
+    expect_nearest(GemmType::kBF16, &nearest_bf16, target != HWY_AVX3);
   }
 }
 
