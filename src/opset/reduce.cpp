@@ -81,9 +81,12 @@ Tiling reduce_tiling(const OpInstance& op) {
     tiling.push_back({shape[i], 1, false, {static_cast<int8_t>(i)}, {out++}});
   }
   const ReduceOrder order = reduce_order(shape, attrs.axes);
-  if (order.axis >= 0)
-    tiling.push_back(
-        {shape[order.axis], order.grain, true, {static_cast<int8_t>(order.axis)}, {kWhole}});
+  for (int64_t a : attrs.axes) {
+    const int8_t axis = static_cast<int8_t>(a);
+    if (axis > order.axis) break;
+    const bool ordered = axis == order.axis;
+    tiling.push_back({shape[axis], ordered ? order.grain : 1, ordered, {axis}, {kWhole}});
+  }
   return tiling;
 }
 

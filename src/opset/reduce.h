@@ -22,8 +22,9 @@ Shape reduce_shape(const Shape& shape, const ReduceAttrs& attrs);
 /// (max, min: the same; all, any: bool; logsumexp: the op casts integers to float32 first.)
 Dtype sum_dtype(Dtype t);
 
-/// Axes 0 … k-1 of the tiling are the kept axes in order, any cut; the last one is the outermost
-/// reduced axis longer than 1, ordered, if there is one.
+/// The kept axes in order, any cut; then the reduced axes up to the outermost one longer than 1.
+/// That one is ordered; those before it have length 1 and only keep its place (entry k + i is
+/// attrs.axes[i], for k kept axes).
 Tiling reduce_tiling(const OpInstance& op);
 
 /// The order in which an output element's inputs are added: a function of whole shape and axes.
