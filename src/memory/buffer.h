@@ -28,6 +28,9 @@ class Pool;
 class Buffer;
 class FileSource;
 class SpillStore;
+struct Slab;
+struct Arena;
+struct Block;
 
 enum class ExtentState : uint8_t {
   kEmpty,     // no bytes: never written, or discarded
@@ -35,6 +38,15 @@ enum class ExtentState : uint8_t {
   kClean,     // in memory and in the backing (spill store or source file)
   kSpilled,   // only in the backing
   kLoading,   // being read from the backing; becomes kClean, or kSpilled again on failure
+};
+
+/// Where spilled extents live: the spill store, seen from a buffer.
+class SlotOwner {
+ public:
+  virtual void free_slot(uint32_t slot) noexcept = 0;
+
+ protected:
+  ~SlotOwner() = default;
 };
 
 /// Counted reference to a Buffer; the last one gives it back to its pool. May be null.
@@ -58,6 +70,7 @@ class BufferRef {
 
  private:
   friend class Pool;
+  friend class Buffer;
   explicit BufferRef(Buffer* adopted) : buffer_(adopted) {}
   Buffer* buffer_ = nullptr;
 };
@@ -78,6 +91,7 @@ class Pin {
 
  private:
   friend class Buffer;
+  friend class ExportPin;
   Pin(BufferRef buffer, ByteRange range) : buffer_(std::move(buffer)), range_(range) {}
   BufferRef buffer_;
   ByteRange range_;
@@ -199,9 +213,37 @@ class Buffer {
   ByteRange bytes_of(size_t extent) const;
   ByteRange pages_of(size_t extent) const;  // rounded up to pages
   Bytes charge_of(size_t extent) const { return pages_of(extent).size(); }
-  void forget_backing(Extent& extent) REQUIRES(mutex_);
-  void give_back_pages(size_t extent, Reservation& to) REQUIRES(mutex_);
+  std::byte* address_of(size_t extent) const { return base_ + extent * extent_bytes_; }
+  void forget_backing(Extent& extent) noexcept REQUIRES(mutex_);
+  /// Gives back the pages of the extents of `span` that `take` changes (it returns true for them),
+  /// in runs, and their charge.
+  template <typename Take>
+  Reservation give_back(Span span, Take take) REQUIRES(mutex_);
+  /// Asks for pages for the extents of `span` that are not resident; all or none.
+  bool commit_pages(Span span) REQUIRES(mutex_);
+  template <typename Count>
+  Bytes sum_charges(ByteRange range, Count count) const;
   void unpin(ByteRange range) noexcept;
+
+  // For Pool.
+  /// Takes over a block: resident where it has committed pages, empty otherwise.
+  void adopt(Block block);
+  /// The block with what is resident of it, for recycling where that is all; backing given back.
+  Block abandon() noexcept;
+
+  // For SpillStore: extents stay pinned while a transfer of theirs runs.
+  /// The dirty extents of `range` that no write runs for, now marked as being written.
+  std::vector<size_t> begin_write(ByteRange range, SlotOwner* store);
+  /// Takes over `slot` where it returns true; otherwise it is still the caller's.
+  bool finish_write(size_t extent, uint32_t slot) noexcept;
+  void abandon_write(size_t extent) noexcept;
+  struct Load {
+    size_t extent;
+    uint32_t slot;  // kNoSlot: from the source
+  };
+  /// The spilled extents of `range`, now kLoading with pages and charge.
+  std::vector<Load> begin_read(ByteRange range, Reservation& from);
+  void finish_read(size_t extent, bool ok) noexcept;
 
   Pool* const pool_;
   const Bytes size_;
@@ -210,7 +252,8 @@ class Buffer {
   Bytes extent_bytes_ = 0;
   Bytes page_bytes_ = 0;  // 4 KiB, or 2 MiB in huge-page arenas
   size_t num_extents_ = 1;
-  uint32_t slab_ = 0;  // id of the slab of a small buffer
+  Slab* slab_ = nullptr;    // of a small buffer
+  Arena* arena_ = nullptr;  // of any other
   bool small_ = false;
   bool huge_ = false;
   std::atomic<uint32_t> references_{1};
@@ -223,7 +266,7 @@ class Buffer {
   Reservation charge_ GUARDED_BY(mutex_);
   Reservation table_charge_;  // of extents_ where it is not inline
   std::shared_ptr<FileSource> source_;
-  SpillStore* store_ GUARDED_BY(mutex_) = nullptr;
+  SlotOwner* store_ GUARDED_BY(mutex_) = nullptr;
   Extent inline_extent_;
   std::unique_ptr<Extent[]> table_;
   Extent* extents_ = &inline_extent_;

@@ -7,6 +7,7 @@
 #include <limits>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/fault_plan.h"
@@ -73,6 +74,8 @@ class Ledger {
   Bytes used(Tag tag) const noexcept { return tags_[static_cast<int>(tag)].used.load(); }
   /// What could be reserved now (0 where the limit was lowered below used()).
   Bytes available() const noexcept;
+  /// What must be given back before `bytes` fit (0 where they fit now).
+  Bytes shortfall(Bytes bytes) const noexcept;
   /// High-water marks since construction or reset_peak(), which restarts all at the present use.
   Bytes peak() const noexcept { return peak_.load(); }
   Bytes peak(Tag tag) const noexcept { return tags_[static_cast<int>(tag)].peak.load(); }

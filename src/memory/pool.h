@@ -18,6 +18,9 @@
 
 namespace plimsoll::memory {
 
+class BlockAllocator;
+class SlabSet;
+
 /// How a size is allocated: a pure function of the size and the pool's options, so that a planner
 /// knows every byte before anything runs.
 struct BlockShape {
@@ -53,7 +56,7 @@ class Pool {
 
   /// A buffer that is resident at once, contents undefined: a recycled block if there is one, fresh
   /// pages otherwise. Cached blocks are given back before it fails. Null where the ledger or the
-  /// system refuses. Size 0 is allowed.
+  /// system refuses. Size 0 is allowed. Small ones are charged through their slab, always kBuffer.
   [[nodiscard]] std::optional<BufferRef> try_make_resident(Bytes size, Tag tag = Tag::kBuffer);
 
   /// A buffer with nothing resident (all extents kEmpty). Small sizes are resident at once.
@@ -66,7 +69,8 @@ class Pool {
 
   BlockShape shape_of(Bytes size) const;
 
-  // Freed blocks kept with their pages, charged as kCache.
+  // Freed blocks kept with their pages, charged as kCache (clear_cache and trim also give back an
+  // empty chunk of the metadata arena, which is charged as kMetadata).
   Bytes cache_bytes() const;
   void clear_cache();
   /// Gives back the least recently freed blocks until at least `bytes` went; returns what went.
@@ -97,18 +101,31 @@ class Pool {
   friend class Buffer;
   friend class BufferRef;
   friend class ExportPin;
-  struct State;  // slabs, arenas, bins: pool.cpp
-
-  void recycle(Buffer* buffer) noexcept;
+  Buffer* new_buffer(Bytes size, const BlockShape& shape) noexcept;
+  void delete_buffer(Buffer* buffer) noexcept;
+  bool place_small(Buffer* buffer, const BlockShape& shape) noexcept;
+  bool make_table(Buffer* buffer) noexcept;
+  void link(Buffer* buffer) noexcept;
+  void recycle(Buffer* buffer) noexcept;  // the last reference is gone
   bool commit_pages(std::byte* address, Bytes size, bool huge) noexcept;
   void decommit_pages(std::byte* address, Bytes size) noexcept;
+  uint64_t add_export(std::string owner, Bytes bytes);
+  void remove_export(uint64_t id) noexcept;
 
   Ledger& ledger_;
-  device::Resource& resource_;
-  FaultPlan* faults_;
-  Options options_;
+  const Options options_;
   std::unique_ptr<MetadataArena> metadata_;
-  std::unique_ptr<State> state_;
+  std::unique_ptr<BlockAllocator> blocks_;
+  std::unique_ptr<SlabSet> slabs_;
+
+  struct Export {
+    uint64_t id;
+    PinnedBy by;
+  };
+  mutable Mutex mutex_;
+  Buffer* live_ GUARDED_BY(mutex_) = nullptr;  // not small ones, newest first
+  std::vector<Export> exports_ GUARDED_BY(mutex_);
+  uint64_t next_export_ GUARDED_BY(mutex_) = 1;
 };
 
 }  // namespace plimsoll::memory

@@ -1,0 +1,235 @@
+#include "memory/pool.h"
+
+#include <algorithm>
+#include <bit>
+#include <new>
+#include <utility>
+
+#include "base/check.h"
+#include "memory/block_allocator.h"
+#include "memory/slab.h"
+
+namespace plimsoll::memory {
+namespace {
+
+// Tables of extents that fit a metadata block go there; larger ones go to the heap, charged too.
+constexpr Bytes kHeapRounding = 64;
+
+}  // namespace
+
+Pool::Pool(Ledger& ledger, device::Resource& resource, FaultPlan* faults)
+    : Pool(ledger, resource, faults, Options{}) {}
+
+Pool::Pool(Ledger& ledger, device::Resource& resource, FaultPlan* faults, Options options)
+    : ledger_(ledger), options_(options) {
+  PLIMSOLL_CHECK(std::has_single_bit(options.extent_bytes) && options.extent_bytes >= 4 * kKiB,
+                 ValueError, "[Pool] expected extents of a power of two from 4 KiB, got {} bytes",
+                 options.extent_bytes);
+  PLIMSOLL_CHECK(std::has_single_bit(options.slab_threshold) &&
+                     options.slab_threshold >= 4 * kKiB && options.slab_threshold <= 128 * kKiB,
+                 ValueError, "[Pool] expected a slab threshold from 4 KiB to 128 KiB, got {} bytes",
+                 options.slab_threshold);
+  metadata_ = std::make_unique<MetadataArena>(ledger, resource, faults);
+  blocks_ = std::make_unique<BlockAllocator>(ledger, resource, *metadata_, faults,
+                                             options.arena_bytes, options.cache_limit);
+  slabs_ = std::make_unique<SlabSet>(*blocks_, *metadata_);
+  metadata_->set_reclaim(
+      [](void* blocks, Bytes bytes) {
+        return static_cast<BlockAllocator*>(blocks)->trim(bytes) != 0;
+      },
+      blocks_.get());
+}
+
+Pool::~Pool() = default;
+
+BlockShape Pool::shape_of(Bytes size) const {
+  BlockShape s;
+  if (size < options_.slab_threshold) {
+    uint32_t cls = SlabSet::class_of(size);
+    s.small = true;
+    s.bytes = s.extent_bytes = SlabSet::block_bytes(cls);
+    s.slab_bytes = SlabSet::slab_bytes(cls);
+    s.slab_blocks = static_cast<uint32_t>(s.slab_bytes / s.bytes);
+    return s;
+  }
+  constexpr Bytes kHuge = BlockAllocator::kHugePage;
+  s.extent_bytes = options_.extent_bytes;
+  Bytes huge_bytes = round_up(size, kHuge);
+  // Whole huge pages only where they waste at most an eighth.
+  s.huge = options_.huge_pages && options_.extent_bytes >= kHuge && size >= kHuge / 2 &&
+           huge_bytes - size <= size / 8;
+  s.bytes = s.huge ? huge_bytes : round_up(size, BlockAllocator::kPage);
+  return s;
+}
+
+std::optional<BufferRef> Pool::try_make_resident(Bytes size, Tag tag) {
+  BlockShape shape = shape_of(size);
+  Buffer* buffer = new_buffer(size, shape);
+  if (buffer == nullptr) return std::nullopt;
+  if (shape.small) {
+    if (place_small(buffer, shape)) return BufferRef(buffer);
+    delete_buffer(buffer);
+    return std::nullopt;
+  }
+  Block block;
+  if (!make_table(buffer) || !blocks_->allocate(shape.bytes, shape.huge, tag, &block)) {
+    delete_buffer(buffer);
+    return std::nullopt;
+  }
+  buffer->adopt(std::move(block));
+  link(buffer);
+  return BufferRef(buffer);
+}
+
+BufferRef Pool::make(Bytes size) {
+  BlockShape shape = shape_of(size);
+  Buffer* buffer = new_buffer(size, shape);
+  bool placed = false;
+  if (buffer != nullptr && shape.small) placed = place_small(buffer, shape);
+  if (buffer != nullptr && !shape.small) {
+    Block block;
+    placed = make_table(buffer) && blocks_->allocate_address(shape.bytes, shape.huge, &block);
+    if (placed) {
+      buffer->adopt(std::move(block));
+      link(buffer);
+    }
+  }
+  if (placed) return BufferRef(buffer);
+  if (buffer != nullptr) delete_buffer(buffer);
+  throw OutOfMemory(
+      fmt::format("[Pool::make] expected room for a buffer of {}, got a refusal ({} of {} used); "
+                  "raise the limit "
+                  "or free arrays",
+                  format_bytes(size), format_bytes(ledger_.used()), format_bytes(ledger_.limit())));
+}
+
+Buffer* Pool::new_buffer(Bytes size, const BlockShape& shape) noexcept {
+  static_assert(sizeof(Buffer) <= MetadataArena::kMaxBlock);
+  void* memory = metadata_->try_allocate(sizeof(Buffer));
+  if (memory == nullptr) return nullptr;
+  Buffer* buffer = new (memory) Buffer(this, size);
+  buffer->small_ = shape.small;
+  buffer->huge_ = shape.huge;
+  buffer->extent_bytes_ = shape.extent_bytes;
+  buffer->page_bytes_ = shape.huge ? BlockAllocator::kHugePage : BlockAllocator::kPage;
+  if (!shape.small) buffer->num_extents_ = (size + shape.extent_bytes - 1) / shape.extent_bytes;
+  return buffer;
+}
+
+void Pool::delete_buffer(Buffer* buffer) noexcept {
+  buffer->~Buffer();
+  metadata_->deallocate(buffer, sizeof(Buffer));
+}
+
+bool Pool::place_small(Buffer* buffer, const BlockShape& shape) noexcept {
+  buffer->base_ = slabs_->allocate(SlabSet::class_of(buffer->size_), &buffer->slab_);
+  buffer->block_bytes_ = shape.bytes;
+  return buffer->base_ != nullptr;
+}
+
+bool Pool::make_table(Buffer* buffer) noexcept {
+  size_t n = buffer->num_extents_;
+  if (n == 1) return true;
+  auto charge =
+      blocks_->reserve(round_up(n * sizeof(Buffer::Extent), kHeapRounding), Tag::kMetadata);
+  if (!charge) return false;
+  buffer->table_.reset(new (std::nothrow) Buffer::Extent[n]);
+  if (buffer->table_ == nullptr) return false;
+  buffer->table_charge_ = std::move(*charge);
+  buffer->extents_ = buffer->table_.get();
+  return true;
+}
+
+void Pool::link(Buffer* buffer) noexcept {
+  MutexLock lock(mutex_);
+  buffer->next_ = live_;
+  if (live_ != nullptr) live_->previous_ = buffer;
+  live_ = buffer;
+}
+
+void Pool::recycle(Buffer* buffer) noexcept {
+  if (buffer->small_) {
+    slabs_->free(buffer->slab_, buffer->base_);
+    delete_buffer(buffer);
+    return;
+  }
+  {
+    MutexLock lock(mutex_);
+    if (buffer->previous_ != nullptr) buffer->previous_->next_ = buffer->next_;
+    if (buffer->next_ != nullptr) buffer->next_->previous_ = buffer->previous_;
+    if (live_ == buffer) live_ = buffer->next_;
+  }
+  blocks_->release(buffer->abandon());
+  delete_buffer(buffer);
+}
+
+bool Pool::commit_pages(std::byte* address, Bytes size, bool huge) noexcept {
+  return blocks_->commit(address, size, huge);
+}
+
+void Pool::decommit_pages(std::byte* address, Bytes size) noexcept {
+  blocks_->decommit(address, size);
+}
+
+std::optional<Reservation> Pool::try_reserve(Bytes bytes, Tag tag) {
+  return blocks_->reserve(bytes, tag);
+}
+
+Bytes Pool::cache_bytes() const { return blocks_->cache_bytes(); }
+
+void Pool::clear_cache() {
+  blocks_->trim(~Bytes{0});
+  blocks_->drop_empty_arenas();
+}
+
+Bytes Pool::trim(Bytes bytes) { return blocks_->trim(bytes); }
+
+Bytes Pool::set_cache_limit(Bytes limit) { return blocks_->set_cache_limit(limit); }
+
+std::vector<BufferRef> Pool::live_buffers() {
+  std::vector<BufferRef> all;
+  MutexLock lock(mutex_);
+  size_t count = 0;
+  for (Buffer* b = live_; b != nullptr; b = b->next_) ++count;
+  all.reserve(count);  // so that no reference is dropped under the lock
+  for (Buffer* b = live_; b != nullptr; b = b->next_) {
+    // One whose last reference is going waits for our lock in recycle(): leave it alone.
+    uint32_t n = b->references_.load(std::memory_order_relaxed);
+    while (n != 0 && !b->references_.compare_exchange_weak(n, n + 1)) {
+    }
+    if (n != 0) all.push_back(BufferRef(b));
+  }
+  return all;
+}
+
+uint64_t Pool::add_export(std::string owner, Bytes bytes) {
+  MutexLock lock(mutex_);
+  exports_.push_back({next_export_, {std::move(owner), bytes}});
+  return next_export_++;
+}
+
+void Pool::remove_export(uint64_t id) noexcept {
+  MutexLock lock(mutex_);
+  std::erase_if(exports_, [id](const Export& e) { return e.id == id; });
+}
+
+std::vector<PinnedBy> Pool::exports() const {
+  MutexLock lock(mutex_);
+  std::vector<PinnedBy> all;
+  for (const Export& e : exports_) all.push_back(e.by);
+  return all;
+}
+
+Bytes Pool::exported_bytes() const {
+  MutexLock lock(mutex_);
+  Bytes sum = 0;
+  for (const Export& e : exports_) sum += e.by.bytes;
+  return sum;
+}
+
+Pool::Stats Pool::stats() const {
+  auto b = blocks_->stats();
+  return {b.recycled, b.fresh, b.mappings, b.address_bytes, slabs_->bytes()};
+}
+
+}  // namespace plimsoll::memory
