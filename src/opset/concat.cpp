@@ -15,11 +15,10 @@ Tiling concatenate_tiling(const OpInstance& op) {
 Tiling slice_update_tiling(const OpInstance& op) {
   const auto& slice = attrs_as<SliceUpdateAttrs>(op);
   const Shape& base = op.inputs[0].shape;
-  const Shape& update = op.inputs[1].shape;
   Tiling tiling;
   for (int d = 0; d < static_cast<int>(base.size()); ++d) {
     TileAxis t = common_axis(op, d);
-    const bool covered = slice.start[d] == 0 && slice.step[d] == 1 && update[d] == base[d];
+    const bool covered = slice.start[d] == 0 && slice.step[d] == 1 && slice.stop[d] == base[d];
     if (!covered) t.input_axis[1] = kWhole;
     tiling.push_back(t);
   }

@@ -21,8 +21,9 @@ struct ConcatAttrs : Attrs<ConcatAttrs> {
   auto fields() const { return std::tie(axis); }
 };
 
-/// Position i of the update goes to start + i * step on each axis. start is in [0, extent); step is
-/// not 0 and may be negative; stop is kept for printing only (the update's shape decides).
+/// Position i of the update goes to start + i * step on each axis; its extent there is
+/// ceil((stop - start) / step). Normalised by the op: 0 <= start, start <= stop <= extent where
+/// step > 0, -1 <= stop <= start < extent where step < 0.
 struct SliceUpdateAttrs : Attrs<SliceUpdateAttrs> {
   Dims start, stop, step;  // one per axis of base
   SliceUpdateAttrs() = default;

@@ -280,7 +280,7 @@ void expect_cuts_and_threads_keep_bits(const Call& call) {
   std::vector<Cut> all;
   for (int axis = 0; axis < static_cast<int>(tiling.size()); ++axis) {
     const TileAxis& t = tiling[axis];
-    const int64_t grains = (t.extent + t.grain - 1) / t.grain;
+    const int64_t grains = std::max<int64_t>(1, (t.extent + t.grain - 1) / t.grain);
     for (int64_t pieces : {int64_t{2}, int64_t{3}, grains}) {
       const Cut cut{axis, std::max<int64_t>(1, (grains + pieces - 1) / pieces) * t.grain};
       for (bool compact : {false, true})
