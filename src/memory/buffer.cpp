@@ -339,9 +339,9 @@ Block Buffer::abandon() noexcept {
   return Block{base_, block_bytes_, committed, arena_, huge_, std::move(charge_)};
 }
 
-std::vector<size_t> Buffer::begin_write(ByteRange range, SlotOwner* store) {
+std::vector<Buffer::Transfer> Buffer::begin_write(ByteRange range, SlotOwner* store) {
   Span s = touched(range);
-  std::vector<size_t> dirty;
+  std::vector<Transfer> dirty;
   if (small_) return dirty;
   dirty.reserve(s.end - s.begin);
   MutexLock lock(mutex_);
@@ -353,7 +353,7 @@ std::vector<size_t> Buffer::begin_write(ByteRange range, SlotOwner* store) {
     e.writing = true;
     e.rewritten = false;
     ++e.pins;
-    dirty.push_back(i);
+    dirty.push_back({i, kNoSlot});
   }
   return dirty;
 }
@@ -376,9 +376,9 @@ void Buffer::abandon_write(size_t extent) noexcept {
   e.writing = e.rewritten = false;
 }
 
-std::vector<Buffer::Load> Buffer::begin_read(ByteRange range, Reservation& from) {
+std::vector<Buffer::Transfer> Buffer::begin_read(ByteRange range, Reservation& from) {
   Span s = touched(range);
-  std::vector<Load> loads;
+  std::vector<Transfer> loads;
   if (small_) return loads;
   loads.reserve(s.end - s.begin);
   MutexLock lock(mutex_);
@@ -401,6 +401,33 @@ std::vector<Buffer::Load> Buffer::begin_read(ByteRange range, Reservation& from)
     loads.push_back({i, e.slot});
   }
   return loads;
+}
+
+Buffer::Look Buffer::look(size_t extent, ByteRange part) {
+  if (small_) return {ExtentState::kResident, pin(part)};
+  MutexLock lock(mutex_);
+  Extent& e = extents_[extent];
+  Look result{e.state, {}};
+  if (e.in_memory()) {
+    ++e.pins;
+    references_.fetch_add(1, std::memory_order_relaxed);
+    result.pin = Pin(BufferRef(this), part);
+  } else if (e.state == ExtentState::kSpilled && e.slot != kNoSlot) {
+    store_->hold_slot(e.slot);
+    result.slot = e.slot;
+  }
+  return result;
+}
+
+Bytes Buffer::file_bytes_dirty(ByteRange range) const {
+  Span s = touched(range);
+  if (small_) return 0;
+  MutexLock lock(mutex_);
+  Bytes sum = 0;
+  for (size_t i = s.begin; i < s.end; ++i)
+    if (extents_[i].state == ExtentState::kResident && !extents_[i].writing)
+      sum += round_up(bytes_of(i).size(), BlockAllocator::kPage);
+  return sum;
 }
 
 void Buffer::finish_read(size_t extent, bool ok) noexcept {

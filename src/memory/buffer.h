@@ -44,6 +44,8 @@ enum class ExtentState : uint8_t {
 class SlotOwner {
  public:
   virtual void free_slot(uint32_t slot) noexcept = 0;
+  /// Keeps a slot's bytes where they are, even if it is freed meanwhile.
+  virtual void hold_slot(uint32_t slot) noexcept = 0;
 
  protected:
   ~SlotOwner() = default;
@@ -187,6 +189,7 @@ class Buffer {
   friend class ExportPin;
   friend class Pool;
   friend class SpillStore;
+  friend class Ticket;
 
   static constexpr uint32_t kNoSlot = ~0u;
   struct Extent {
@@ -232,17 +235,24 @@ class Buffer {
   Block abandon() noexcept;
 
   // For SpillStore: extents stay pinned while a transfer of theirs runs.
+  struct Transfer {
+    size_t extent;
+    uint32_t slot;  // kNoSlot: the source file, or not yet known
+  };
+  Bytes file_bytes_dirty(ByteRange range) const;
   /// The dirty extents of `range` that no write runs for, now marked as being written.
-  std::vector<size_t> begin_write(ByteRange range, SlotOwner* store);
+  std::vector<Transfer> begin_write(ByteRange range, SlotOwner* store);
   /// Takes over `slot` where it returns true; otherwise it is still the caller's.
   bool finish_write(size_t extent, uint32_t slot) noexcept;
   void abandon_write(size_t extent) noexcept;
-  struct Load {
-    size_t extent;
-    uint32_t slot;  // kNoSlot: from the source
-  };
   /// The spilled extents of `range`, now kLoading with pages and charge.
-  std::vector<Load> begin_read(ByteRange range, Reservation& from);
+  std::vector<Transfer> begin_read(ByteRange range, Reservation& from);
+  struct Look {
+    ExtentState state;
+    Pin pin;                  // where it is in memory
+    uint32_t slot = kNoSlot;  // where it is spilled to the store: held
+  };
+  Look look(size_t extent, ByteRange part);
   void finish_read(size_t extent, bool ok) noexcept;
 
   Pool* const pool_;

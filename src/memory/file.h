@@ -45,7 +45,6 @@ class File {
   virtual void drop_cache(uint64_t offset, uint64_t size) noexcept = 0;
   /// True where offsets, sizes and addresses must be multiples of 4 KiB (O_DIRECT).
   virtual bool direct() const = 0;
-  virtual void close() = 0;
 };
 
 /// Loop over short transfers until all is done. A read past the end raises IoError.

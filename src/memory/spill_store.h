@@ -67,9 +67,11 @@ class SpillStore {
     uint64_t waited_ns = 0;  // in wait()
     uint64_t write_requests = 0;
     uint64_t read_requests = 0;
-    Bytes stored = 0;      // in the file now
-    Bytes file_bytes = 0;  // length of the file
-    int threads = 0;       // that could be started
+    Bytes stored = 0;        // in the file now
+    Bytes file_bytes = 0;    // length of the file
+    int threads = 0;         // that could be started
+    bool direct = false;     // O_DIRECT is in use
+    bool guaranteed = true;  // false: no fallocate there, so that ENOSPC can come late
   };
 
   /// Opens nothing: the file appears with the first reserve_space.
@@ -98,7 +100,8 @@ class SpillStore {
 
   /// Waits and raises the transfer's IoError here. Helps with the work where no thread could start.
   void wait(Ticket& ticket);
-  void wait_all() noexcept;
+  /// Until no transfer is under way; errors stay with their tickets.
+  void wait_all();
 
   /// Copies bytes out of a buffer whatever the state of its extents (kEmpty: zeros), through one
   /// extent of charged staging; residency does not change. For repr, NumPy and strided sweeps.

@@ -1,0 +1,476 @@
+#include "memory/spill_store.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <exception>
+#include <new>
+#include <span>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "base/mutex.h"
+#include "base/platform_linux.h"
+#include "memory/checksum.h"
+#include "memory/io_queue.h"
+#include "memory/pool.h"
+#include "memory/spill_space.h"
+
+namespace plimsoll::memory {
+namespace {
+
+constexpr Bytes kBlock = 4 * kKiB;
+
+/// What one extent takes in the file: its bytes in whole 4 KiB blocks.
+Bytes file_bytes(ByteRange bytes) { return round_up(bytes.size(), kBlock); }
+
+}  // namespace
+
+struct Ticket::State {
+  std::vector<Buffer::Transfer> pieces;  // fixed before the first job starts
+  Mutex mutex;
+  CondVar changed;
+  size_t pending GUARDED_BY(mutex) = 0;
+  std::exception_ptr error GUARDED_BY(mutex);
+
+  void finish(std::exception_ptr e) {
+    {
+      MutexLock lock(mutex);
+      if (e != nullptr && error == nullptr) error = std::move(e);
+      --pending;
+    }
+    changed.notify_all();
+  }
+};
+
+bool Ticket::done() const {
+  if (state_ == nullptr) return true;
+  MutexLock lock(state_->mutex);
+  return state_->pending == 0;
+}
+
+struct SpillStore::Impl final : SlotOwner {
+  struct Slot {
+    Fragments where;
+    uint64_t sum = 0;
+    uint32_t readers = 0;
+    bool dead = false;  // freed while readers were at it
+  };
+  using Piece = Buffer::Transfer;
+
+  Impl(Ledger& l, Options o, FaultPlan* f)
+      : options(std::move(o)),
+        faults(f),
+        owner(platform::process_id()),
+        ledger(l),
+        space(options.limit),
+        queue(options.threads, f) {}
+
+  void check_process() const {
+    if (platform::process_id() != owner)
+      throw IoError(
+          "[spill] expected the process that made the spill store, got a forked child; use the "
+          "\"spawn\" start method of multiprocessing");
+  }
+
+  File& open_file() REQUIRES(mutex);
+  uint32_t new_slot() REQUIRES(mutex);
+  void drop_slot(uint32_t slot) REQUIRES(mutex);
+  void free_slot(uint32_t slot) noexcept override;
+  void hold_slot(uint32_t slot) noexcept override;
+  void unhold_slot(uint32_t slot) noexcept;
+
+  void write_piece(Buffer& buffer, const Piece& piece);
+  void read_piece(Buffer& buffer, const Piece& piece, std::byte* to);
+  void write_job(BufferRef buffer, std::span<const Piece> pieces, Ticket::State& state);
+  void read_job(BufferRef buffer, std::span<const Piece> pieces, Ticket::State& state);
+  template <typename Run>
+  void start(const BufferRef& buffer, std::shared_ptr<Ticket::State> state, bool urgent, Run run);
+
+  const Options options;
+  FaultPlan* const faults;
+  const int owner;
+  Ledger& ledger;
+  Mutex mutex;
+  std::unique_ptr<File> file GUARDED_BY(mutex);
+  SpillSpace space GUARDED_BY(mutex);
+  int open_reservations GUARDED_BY(mutex) = 0;
+  std::vector<Slot> slots GUARDED_BY(mutex);
+  std::vector<uint32_t> free_slots GUARDED_BY(mutex);
+  Reservation slots_charge GUARDED_BY(mutex);
+  std::atomic<Bytes> written{0}, read{0}, read_from_sources{0};
+  std::atomic<uint64_t> waited_ns{0}, write_requests{0}, read_requests{0};
+  IoQueue queue;  // last: its destructor runs what is queued
+};
+
+File& SpillStore::Impl::open_file() {
+  if (file != nullptr) return *file;
+  std::string directory = options.directory.empty() ? default_directory() : options.directory;
+  if (options.open) {
+    file = options.open(directory, options.direct);
+    return *file;
+  }
+  if (!platform::make_directories(directory))
+    throw IoError(fmt::format("[spill] expected a directory for the spill file, got {} ({}); set "
+                              "PLIMSOLL_SPILL_DIR",
+                              directory, platform::error_text(errno)),
+                  errno);
+  if (platform::is_memory_backed(directory))
+    throw IoError(
+        fmt::format("[spill] expected a directory on a disk, got {}, a tmpfs, whose files "
+                    "are RAM; set PLIMSOLL_SPILL_DIR to one on a disk",
+                    directory));
+  file = open_scratch(directory, options.direct, faults);
+  return *file;
+}
+
+uint32_t SpillStore::Impl::new_slot() {
+  if (free_slots.empty()) {
+    // Freeing must not allocate: room for every slot's number is made here.
+    free_slots.reserve(slots.size() + 1);
+    slots.push_back({});
+    free_slots.push_back(static_cast<uint32_t>(slots.size() - 1));
+    // Charged where the ledger has room: evicting must not fail for want of a record of it.
+    Bytes size = slots.capacity() * sizeof(Slot) + free_slots.capacity() * sizeof(uint32_t);
+    if (size > slots_charge.bytes()) {
+      auto more = ledger.try_reserve(size - slots_charge.bytes(), Tag::kMetadata);
+      if (more) slots_charge.merge(std::move(*more));
+    }
+  }
+  uint32_t id = free_slots.back();
+  free_slots.pop_back();
+  return id;
+}
+
+void SpillStore::Impl::drop_slot(uint32_t id) {
+  space.give(slots[id].where);
+  slots[id] = Slot{};
+  free_slots.push_back(id);
+  if (free_slots.size() == slots.size()) {
+    slots = {};
+    free_slots = {};
+    slots_charge.release();
+  }
+  if (space.used() == 0 && open_reservations == 0 && file != nullptr) space.shrink(*file);
+}
+
+void SpillStore::Impl::free_slot(uint32_t id) noexcept {
+  // A child shares the parent's file: it must not cut it.
+  if (platform::process_id() != owner) return;
+  MutexLock lock(mutex);
+  if (slots[id].readers != 0)
+    slots[id].dead = true;
+  else
+    drop_slot(id);
+}
+
+void SpillStore::Impl::hold_slot(uint32_t id) noexcept {
+  MutexLock lock(mutex);
+  ++slots[id].readers;
+}
+
+void SpillStore::Impl::unhold_slot(uint32_t id) noexcept {
+  MutexLock lock(mutex);
+  if (--slots[id].readers == 0 && slots[id].dead) drop_slot(id);
+}
+
+void SpillStore::Impl::write_piece(Buffer& buffer, const Piece& piece) {
+  ByteRange bytes = buffer.bytes_of(piece.extent);
+  const std::byte* at = buffer.address_of(piece.extent);
+  File* to;
+  Fragments where;
+  {
+    MutexLock lock(mutex);
+    to = file.get();
+    where = slots[piece.slot].where;
+  }
+  uint64_t sum = checksum({at, bytes.size()});
+  for (const Fragment& f : where) {
+    write_all(*to, {at, f.size}, f.offset);
+    to->drop_cache(f.offset, f.size);
+    at += f.size;
+    write_requests.fetch_add(1, std::memory_order_relaxed);
+  }
+  written.fetch_add(file_bytes(bytes), std::memory_order_relaxed);
+  MutexLock lock(mutex);
+  slots[piece.slot].sum = sum;
+}
+
+void SpillStore::Impl::read_piece(Buffer& buffer, const Piece& piece, std::byte* to) {
+  ByteRange bytes = buffer.bytes_of(piece.extent);
+  if (piece.slot == Buffer::kNoSlot) {
+    buffer.source_->read({to, bytes.size()}, bytes.begin);
+    read_from_sources.fetch_add(bytes.size(), std::memory_order_relaxed);
+    return;
+  }
+  File* from;
+  Fragments where;
+  uint64_t expected;
+  {
+    MutexLock lock(mutex);
+    from = file.get();
+    where = slots[piece.slot].where;
+    expected = slots[piece.slot].sum;
+  }
+  std::byte* at = to;
+  for (const Fragment& f : where) {
+    read_exact(*from, {at, f.size}, f.offset);
+    from->drop_cache(f.offset, f.size);
+    at += f.size;
+    read_requests.fetch_add(1, std::memory_order_relaxed);
+  }
+  read.fetch_add(file_bytes(bytes), std::memory_order_relaxed);
+  if (checksum({to, bytes.size()}) != expected)
+    throw IoError(fmt::format("[spill] expected the bytes that were written at offset {} of the "
+                              "spill file, got others (checksum mismatch); check the disk",
+                              where.front().offset),
+                  EIO);
+}
+
+void SpillStore::Impl::write_job(BufferRef buffer, std::span<const Piece> pieces,
+                                 Ticket::State& state) {
+  std::exception_ptr error;
+  for (const Piece& piece : pieces) {
+    bool kept = false;
+    try {
+      if (error == nullptr) {
+        write_piece(*buffer, piece);
+        kept = buffer->finish_write(piece.extent, piece.slot);
+      } else {
+        buffer->abandon_write(piece.extent);
+      }
+    } catch (...) {
+      error = std::current_exception();
+      buffer->abandon_write(piece.extent);
+    }
+    if (!kept) free_slot(piece.slot);
+  }
+  // The reference goes before the news does: whoever waits may ask whether its own is the only one.
+  buffer = BufferRef();
+  state.finish(std::move(error));
+}
+
+void SpillStore::Impl::read_job(BufferRef buffer, std::span<const Piece> pieces,
+                                Ticket::State& state) {
+  std::exception_ptr error;
+  for (const Piece& piece : pieces) {
+    bool ok = false;
+    try {
+      if (error == nullptr) {
+        read_piece(*buffer, piece, buffer->address_of(piece.extent));
+        ok = true;
+      }
+    } catch (...) {
+      error = std::current_exception();
+    }
+    buffer->finish_read(piece.extent, ok);
+  }
+  buffer = BufferRef();
+  state.finish(std::move(error));
+}
+
+// Cuts the pieces into requests of request_bytes and queues them. Cannot fail: the extents are
+// marked already, so what cannot be queued runs here.
+template <typename Run>
+void SpillStore::Impl::start(const BufferRef& buffer, std::shared_ptr<Ticket::State> state,
+                             bool urgent, Run run) {
+  std::span<const Piece> pieces = state->pieces;
+  size_t per_job = std::max<Bytes>(1, options.request_bytes / buffer->extent_bytes());
+  {
+    MutexLock lock(state->mutex);
+    state->pending = (pieces.size() + per_job - 1) / per_job;
+  }
+  for (; !pieces.empty(); pieces = pieces.subspan(std::min(per_job, pieces.size()))) {
+    auto part = pieces.first(std::min(per_job, pieces.size()));
+    try {
+      queue.submit([this, buffer, part, state,
+                    run]() mutable { (this->*run)(std::move(buffer), part, *state); },
+                   urgent);
+    } catch (const std::bad_alloc&) {
+      (this->*run)(buffer, part, *state);
+    }
+  }
+}
+
+SpillReservation& SpillReservation::operator=(SpillReservation&& o) noexcept {
+  if (this != &o) {
+    release();
+    store_ = std::exchange(o.store_, nullptr);
+    bytes_ = std::exchange(o.bytes_, 0);
+  }
+  return *this;
+}
+
+void SpillReservation::release() noexcept {
+  if (store_ == nullptr) return;
+  auto& impl = *std::exchange(store_, nullptr)->impl_;
+  if (platform::process_id() != impl.owner) return;
+  MutexLock lock(impl.mutex);
+  impl.space.unpromise(std::exchange(bytes_, 0));
+  --impl.open_reservations;
+  if (impl.space.used() == 0 && impl.open_reservations == 0 && impl.file != nullptr)
+    impl.space.shrink(*impl.file);
+}
+
+SpillStore::SpillStore(Ledger& ledger, Options options, FaultPlan* faults)
+    : impl_(std::make_unique<Impl>(ledger, std::move(options), faults)) {}
+
+SpillStore::~SpillStore() {
+  if (platform::process_id() != impl_->owner) impl_->queue.forget_threads();
+}
+
+SpillReservation SpillStore::reserve_space(Bytes bytes) {
+  impl_->check_process();
+  MutexLock lock(impl_->mutex);
+  bytes = round_up(bytes, kBlock);
+  impl_->space.promise(impl_->open_file(), bytes);
+  ++impl_->open_reservations;
+  return SpillReservation(this, bytes);
+}
+
+Bytes SpillStore::space_for(const Buffer& buffer, ByteRange range) {
+  return buffer.file_bytes_dirty(range);
+}
+
+Bytes SpillStore::available() {
+  impl_->check_process();
+  MutexLock lock(impl_->mutex);
+  SpillSpace& space = impl_->space;
+  Bytes growth = space.limit() - space.length();
+  std::string directory =
+      impl_->options.directory.empty() ? default_directory() : impl_->options.directory;
+  if (auto disk = platform::free_disk_space(directory)) growth = std::min(growth, *disk);
+  return growth + space.free() - space.promised();
+}
+
+Ticket SpillStore::write(const BufferRef& buffer, ByteRange range, SpillReservation* space) {
+  Impl& impl = *impl_;
+  impl.check_process();
+  Ticket ticket;
+  ticket.state_ = std::make_shared<Ticket::State>();
+  auto& pieces = ticket.state_->pieces;
+  pieces = buffer->begin_write(range, &impl);
+  try {
+    MutexLock lock(impl.mutex);
+    Bytes none = 0;
+    for (Impl::Piece& p : pieces) {
+      p.slot = impl.new_slot();
+      impl.slots[p.slot].where =
+          impl.space.take(impl.open_file(), file_bytes(buffer->bytes_of(p.extent)),
+                          space != nullptr ? &space->bytes_ : &none);
+    }
+  } catch (...) {
+    for (const Impl::Piece& p : pieces) {
+      if (p.slot != Buffer::kNoSlot) impl.free_slot(p.slot);
+      buffer->abandon_write(p.extent);
+    }
+    throw;
+  }
+  impl.start(buffer, ticket.state_, /*urgent=*/false, &Impl::write_job);
+  return ticket;
+}
+
+Ticket SpillStore::read(const BufferRef& buffer, ByteRange range, Reservation& charge) {
+  impl_->check_process();
+  Ticket ticket;
+  ticket.state_ = std::make_shared<Ticket::State>();
+  ticket.state_->pieces = buffer->begin_read(range, charge);
+  impl_->start(buffer, ticket.state_, /*urgent=*/true, &Impl::read_job);
+  return ticket;
+}
+
+void SpillStore::wait(Ticket& ticket) {
+  if (ticket.state_ == nullptr) return;
+  impl_->check_process();
+  auto begin = std::chrono::steady_clock::now();
+  Ticket::State& state = *ticket.state_;
+  while (!ticket.done()) {
+    if (impl_->queue.threads() == 0 && impl_->queue.run_one()) continue;
+    MutexLock lock(state.mutex);
+    while (state.pending != 0) state.changed.wait(state.mutex);
+  }
+  auto waited = std::chrono::steady_clock::now() - begin;
+  impl_->waited_ns.fetch_add(static_cast<uint64_t>(std::chrono::nanoseconds(waited).count()),
+                             std::memory_order_relaxed);
+  MutexLock lock(state.mutex);
+  if (state.error != nullptr) std::rethrow_exception(state.error);
+}
+
+void SpillStore::wait_all() { impl_->queue.drain(); }
+
+void SpillStore::copy_out(const BufferRef& buffer, ByteRange range, std::byte* to) {
+  Impl& impl = *impl_;
+  Buffer& b = *buffer;
+  Buffer::Span span = b.touched(range);
+  for (size_t i = span.begin; i < span.end; ++i) {
+    ByteRange whole = b.small_ ? b.all() : b.bytes_of(i);
+    ByteRange part{std::max(range.begin, whole.begin), std::min(range.end, whole.end)};
+    std::byte* target = to + (part.begin - range.begin);
+    Buffer::Look look = b.look(i, part);
+    while (look.state == ExtentState::kLoading) {
+      // Rare: another thread's read is at it, and only its ticket tells when it ends.
+      if (!impl.queue.run_one()) std::this_thread::sleep_for(std::chrono::microseconds(50));
+      look = b.look(i, part);
+    }
+    if (look.pin) {
+      std::memcpy(target, look.pin.data(), part.size());
+    } else if (look.state == ExtentState::kEmpty) {
+      std::memset(target, 0, part.size());
+    } else if (look.slot == Buffer::kNoSlot) {
+      impl.check_process();
+      b.source_->read({target, part.size()}, part.begin);
+      impl.read_from_sources.fetch_add(part.size(), std::memory_order_relaxed);
+    } else {
+      struct Hold {
+        Impl& impl;
+        uint32_t slot;
+        ~Hold() { impl.unhold_slot(slot); }
+      } hold{impl, look.slot};
+      impl.check_process();
+      auto staging = b.pool().try_make_resident(
+          std::max(file_bytes(whole), b.pool().options().slab_threshold), Tag::kStaging);
+      PLIMSOLL_CHECK(staging, OutOfMemory, "[spill] expected {} of staging, got a refusal",
+                     format_bytes(file_bytes(whole)));
+      Pin pin = (*staging)->pin();
+      impl.read_piece(b, {i, look.slot}, pin.data());
+      std::memcpy(target, pin.data() + (part.begin - whole.begin), part.size());
+    }
+  }
+}
+
+SpillStore::Stats SpillStore::stats() const {
+  Impl& impl = *impl_;
+  Stats s;
+  s.written = impl.written;
+  s.read = impl.read;
+  s.read_from_sources = impl.read_from_sources;
+  s.waited_ns = impl.waited_ns;
+  s.write_requests = impl.write_requests;
+  s.read_requests = impl.read_requests;
+  s.threads = impl.queue.threads();
+  MutexLock lock(impl.mutex);
+  s.stored = impl.space.used();
+  s.file_bytes = impl.space.length();
+  s.direct = impl.file != nullptr && impl.file->direct();
+  s.guaranteed = impl.space.guaranteed();
+  return s;
+}
+
+void SpillStore::shrink() noexcept {
+  if (platform::process_id() != impl_->owner) return;
+  MutexLock lock(impl_->mutex);
+  if (impl_->file != nullptr) impl_->space.shrink(*impl_->file);
+}
+
+std::string SpillStore::default_directory() {
+  std::string cache = platform::environment("XDG_CACHE_HOME");
+  if (!cache.empty()) return cache + "/plimsoll";
+  std::string home = platform::environment("HOME");
+  return home.empty() ? "/var/tmp" : home + "/.cache/plimsoll";
+}
+
+}  // namespace plimsoll::memory
