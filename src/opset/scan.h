@@ -22,7 +22,7 @@ struct ScanAttrs : Attrs<ScanAttrs> {
 /// Elements (last axis) or rows (other axes) that are scanned on their own before the carry is
 /// added; also the grain of ordered cuts.
 inline constexpr int64_t kScanBlock = 4096;
-inline constexpr int64_t kScanRowBlock = 256;
+inline constexpr int64_t kScanRowBlock = 64;
 
 /// Kept axes in order (any cut), then the scanned axis, ordered; a reverse scan cannot be cut along
 /// its axis (turns only ascend).
