@@ -287,7 +287,7 @@ void SpillStore::Impl::start(const BufferRef& buffer, std::shared_ptr<Ticket::St
   for (; !pieces.empty(); pieces = pieces.subspan(std::min(per_job, pieces.size()))) {
     auto part = pieces.first(std::min(per_job, pieces.size()));
     try {
-      queue.submit([this, buffer, part, state,
+      queue.submit([this, buffer = BufferRef(buffer), part, state,
                     run]() mutable { (this->*run)(std::move(buffer), part, *state); },
                    urgent);
     } catch (const std::bad_alloc&) {

@@ -500,6 +500,20 @@ TEST_F(SpillStoreTest, SpaceKeepsItsInvariantUnderRandomUse) {
   }
 }
 
+TEST_F(SpillStoreTest, TransfersHoldNoReferenceOnceTheyAreWaitedFor) {
+  Pool pool(ledger, resource, nullptr, kTiny);
+  SpillStore store(ledger, options);
+  for (int i = 0; i < 300; ++i) {
+    auto b = filled(pool, 2 * kExtent, i);
+    Ticket t = store.write(b, b->all());
+    store.wait(t);
+    ASSERT_TRUE(b.unique());
+    b->evict(b->all());
+    load(store, pool, b, b->all());
+    ASSERT_TRUE(b.unique());
+  }
+}
+
 // Random writes, evictions, reads, rewrites and discards, against a model of the contents.
 TEST_F(SpillStoreTest, RandomSequencesKeepContents) {
   constexpr Bytes kSize = 12 * kExtent - 100;
