@@ -309,6 +309,11 @@ TileTable make_tile_table() {
   add_compare_kernels(&table);
   add_cast_kernels(&table);
   add_integer_kernels(&table);
+  add_exp_kernels(&table);
+  add_trig_kernels(&table);
+  add_double_kernels(&table);
+  add_complex_kernels(&table);
+  add_index_kernels(&table);
   return table;
 }
 

@@ -58,8 +58,11 @@ void add_arith_kernels(TileTable* table);
 void add_compare_kernels(TileTable* table);
 void add_cast_kernels(TileTable* table);
 void add_integer_kernels(TileTable* table);
-void add_index_kernels(TileTable* table);
+void add_exp_kernels(TileTable* table);
+void add_trig_kernels(TileTable* table);
+void add_double_kernels(TileTable* table);
 void add_complex_kernels(TileTable* table);
+void add_index_kernels(TileTable* table);
 
 /// Copies past the cache. Any alignment of dst; ends without a fence: see stream_fence.
 void stream_copy(void* dst, const void* src, size_t bytes);
