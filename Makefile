@@ -50,4 +50,4 @@ format: ## rewrite C++ and Python files in the house layout
 	@tools/check --fix
 
 clean: ## remove what was built (.venv stays)
-	@rm -rf build .mypy_cache .ruff_cache .pytest_cache python/plimsoll/_core.pyi
+	@rm -rf build .mypy_cache .ruff_cache .pytest_cache
