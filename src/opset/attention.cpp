@@ -19,13 +19,15 @@ void cut_mask(const OpInstance& op, int mask_input, int axis, TileAxis& t) {
 
 Tiling sdpa_tiling(const OpInstance& op) {
   Tiling tiling;
-  const bool grouped = op.inputs[0].shape[1] != op.inputs[1].shape[1];
-  for (int d = 0; d < 3; ++d) {
+  for (int d : {0, 2, 1}) {
     TileAxis t = common_axis(op, d);
-    if (d == 2 || (d == 1 && grouped)) t.input_axis[1] = t.input_axis[2] = kWhole;
-    if (d == 2) t.grain = kSdpaQueryBlock;
+    if (d == 2) {
+      t.grain = kSdpaQueryBlock;
+      t.input_axis[1] = t.input_axis[2] = kWhole;
+    }
     cut_mask(op, kMaskInput, d, t);
-    tiling.push_back(t);
+    // Part of the heads of a group could not be told from whole groups.
+    if (d != 1 || op.inputs[0].shape[1] == op.inputs[1].shape[1]) tiling.push_back(t);
   }
   return tiling;
 }

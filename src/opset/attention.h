@@ -34,9 +34,12 @@ struct SdpaAttrs : Attrs<SdpaAttrs> {
 /// Rows of queries that are computed together, and the grain of the query axis.
 inline constexpr int64_t kSdpaQueryBlock = 64;
 /// Keys that are computed together.
-inline constexpr int64_t kSdpaKeyBlock = 128;
+inline constexpr int64_t kSdpaKeyBlock = 64;
 
-/// Batch, head (where Hq = Hkv, or with keys whole) and query axes, unordered.
+/// Place of the query axis in sdpa_tiling.
+inline constexpr int kSdpaQueryAxis = 1;
+
+/// Batch, query and (where Hq = Hkv) head axes, unordered.
 Tiling sdpa_tiling(const OpInstance& op);
 /// Batch, and head where Hq = Hkv, unordered.
 Tiling sdpa_vjp_tiling(const OpInstance& op);
