@@ -29,9 +29,9 @@ class MemoryLimitError : public OutOfMemory {
   size_t spill_available = 0;
 };
 
-/// Sets the limit in bytes and returns the previous one. Evicts at once what is above it. Guideline:
-/// kept whenever a plan exists, passed with a warning when the floor is above it. Strict: refused
-/// then. `strict` unset takes PLIMSOLL_MEMORY_STRICT, else guideline.
+/// Sets the limit in bytes and returns the previous one. Evicts at once what is above it.
+/// Guideline: kept whenever a plan exists, passed with a warning when the floor is above it.
+/// Strict: refused then. `strict` unset takes PLIMSOLL_MEMORY_STRICT, else guideline.
 size_t set_memory_limit(size_t limit, std::optional<bool> strict = std::nullopt);
 size_t get_memory_limit();
 bool get_memory_strict();

@@ -50,6 +50,24 @@ def test_reports_source_without_test(tmp_path: Path) -> None:
     assert check(tmp_path, "--strict").returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("source", "test", "covered"),
+    [
+        ("src/backends/cpu/kernels/reduce_sum.cpp", "backends/cpu/reduce", True),
+        ("src/backends/cpu/gemm-inl.h", "backends/cpu/gemm", True),
+        ("src/backends/cuda/gemm.cpp", "backends/cpu/gemm", False),
+        ("src/memory/pooling.cpp", "memory/pool", False),
+        ("src/plan/pool.cpp", "memory/pool", False),
+    ],
+)
+def test_family_test_covers_its_layer(
+    tmp_path: Path, source: str, test: str, covered: bool
+) -> None:
+    write(tmp_path, source)
+    write(tmp_path, f"tests/unit/{test}_test.cpp")
+    assert check(tmp_path, "--strict").returncode == (0 if covered else 1)
+
+
 def test_header_without_code_needs_no_test(tmp_path: Path) -> None:
     write(tmp_path, "src/plan/plan.h", "struct Plan;\n")
     assert check(tmp_path, "--strict").returncode == 0
