@@ -29,7 +29,7 @@ bool beats(T x, T best) {
 
 template <typename T>
 bool matches(T x, T value) {
-  return x == value || (is_nan(x) && is_nan(value));
+  return (x == value) | (is_nan(x) & is_nan(value));
 }
 
 template <typename T>
@@ -47,15 +47,17 @@ struct ArgFold {
   static int64_t find(const ReduceBlock& k, int64_t i, T value) {
     const In* x = reinterpret_cast<const In*>(k.x) + (k.rows ? i * k.stride : i);
     const int64_t step = k.rows ? 1 : k.stride;
-    constexpr int64_t kBatch = 32;
-    for (int64_t j = 0; j < k.units; j += kBatch) {
-      const int64_t end = std::min(k.units, j + kBatch);
-      bool any = false;
-      for (int64_t u = j; u < end; ++u) any |= matches(to_lane<T>(x[u * step]), value);
-      if (!any) continue;
-      while (!matches(to_lane<T>(x[j * step]), value)) ++j;
-      return j;
-    }
+    int64_t j = 0;
+    // Whole batches without a branch inside, which the compiler turns into vectors.
+    constexpr int64_t kBatch = 64;
+    if (step == 1)
+      for (; j + kBatch <= k.units; j += kBatch) {
+        int any = 0;
+        for (int64_t u = 0; u < kBatch; ++u) any |= matches(to_lane<T>(x[j + u]), value);
+        if (any) break;
+      }
+    for (; j < k.units; ++j)
+      if (matches(to_lane<T>(x[j * step]), value)) return j;
     return 0;  // not reached: the value came from this block
   }
 

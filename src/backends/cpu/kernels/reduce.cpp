@@ -37,6 +37,7 @@ void add_reduce_kernels(device::KernelTable& table) {
   add<min_leaf>(table, "min");
   add<all_leaf>(table, "all");
   add<any_leaf>(table, "any");
+  add<logsumexp_leaf>(table, "logsumexp");
 }
 
 }  // namespace plimsoll::cpu

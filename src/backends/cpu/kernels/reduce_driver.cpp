@@ -158,7 +158,7 @@ struct Reduction {
 
   // Outputs [l0, l0 + count) of the lane at the outer-th turn of `kept`.
   void strip(int64_t outer, int64_t l0, int64_t count, bool split) const {
-    alignas(64) std::byte partial[kMaxStrip * 8];
+    alignas(64) std::byte partial[kMaxStrip * 16];
     alignas(64) std::byte own_carry[kMaxStrip * 16];
     const Loop at = locate(g.kept, outer);
     const auto* x = args.inputs[0].as<const std::byte>() +

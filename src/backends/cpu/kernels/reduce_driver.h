@@ -21,7 +21,7 @@ struct ReduceBlock {
 /// carry is what partials are folded into, in ascending order of blocks.
 struct ReduceLeaf {
   uint32_t in_size = 0;
-  uint32_t partial_size = 0;  // at most 8
+  uint32_t partial_size = 0;  // at most 16
   uint32_t carry_size = 0;    // at most 16
   uint32_t out_size = 0;
   /// Writes `count` partials; room for count * fold is given.

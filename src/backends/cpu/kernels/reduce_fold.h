@@ -71,7 +71,7 @@ struct Fold {
 template <class Op, typename In, typename Partial, class Carry, typename Out>
 ReduceLeaf scalar_leaf() {
   using F = Fold<Op, Partial, Carry, Out>;
-  static_assert(sizeof(Partial) <= 8 && sizeof(Carry) <= 16);
+  static_assert(sizeof(Partial) <= 16 && sizeof(Carry) <= 16);
   return {sizeof(In), sizeof(Partial), sizeof(Carry), sizeof(Out), nullptr,
           nullptr,    F::start,        F::fold,       F::finish};
 }

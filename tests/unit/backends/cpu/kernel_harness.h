@@ -1,6 +1,7 @@
 // Runs a kernel row whole, or cut in random places as its Tiling allows, on plain vectors.
 #pragma once
 
+#include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/task_arena.h>
 
 #include <cmath>
@@ -295,6 +296,7 @@ inline bool same_bits(const std::vector<Data>& a, const std::vector<Data>& b) {
 
 template <typename F>
 auto with_threads(int n, F f) {
+  tbb::global_control limit(tbb::global_control::max_allowed_parallelism, n);
   tbb::task_arena arena(n);
   return arena.execute(f);
 }

@@ -217,6 +217,48 @@ TEST(CpuReduce, all_and_any_see_every_element_of_every_dtype) {
   }
 }
 
+TEST(CpuReduce, logsumexp_is_accurate_and_bits_do_not_depend_on_cuts_or_threads) {
+  for (Dtype t : device::kFloatDtypes) {
+    for (const Case& c : kCases) {
+      SCOPED_TRACE(std::string(name_of(t)) + to_string(c.shape) + to_string(c.axes));
+      Data x = random_data(t, c.shape, 6);
+      for (int64_t i = 0; i < x.size(); ++i) set(x, i, static_cast<double>(get(x, i)) * 10);
+      if (x.size() > 100) set(x, 50, -HUGE_VAL);
+      Reduce r("logsumexp", x, c.axes);
+      const Data y = check_bits(r.call, reduce_tiling, kExpect)[0];
+      const auto to = targets(x.shape, r.attrs);
+      std::vector<long double> max(y.size(), -HUGE_VALL), sum(y.size());
+      for (int64_t i = 0; i < x.size(); ++i) max[to[i]] = std::max(max[to[i]], get(x, i));
+      for (int64_t i = 0; i < x.size(); ++i) sum[to[i]] += std::exp(get(x, i) - max[to[i]]);
+      const double inner = t == Dtype::kFloat64 ? 0x1p-53 : 0x1p-24;
+      for (int64_t i = 0; i < y.size(); ++i) {
+        const long double want = max[i] + std::log(sum[i]);
+        // One rounding of the result; exp's argument is off by up to 64 of its units.
+        ASSERT_LE(std::fabs(get(y, i) - want), 1.01 * epsilon(t) * std::fabs(want) + 20 * inner);
+      }
+    }
+  }
+}
+
+TEST(CpuReduce, logsumexp_of_infinities_and_nan) {
+  const double inf = HUGE_VAL;
+  const auto run = [](std::initializer_list<double> v) {
+    Data x(Dtype::kFloat32, {static_cast<int64_t>(v.size())});
+    std::copy(v.begin(), v.end(), x.as<float>());
+    return get(Reduce("logsumexp", x, {0}).run(), 0);
+  };
+  EXPECT_EQ(run({-inf, -inf}), -HUGE_VALL);
+  EXPECT_EQ(run({inf, 1}), HUGE_VALL);
+  EXPECT_EQ(run({inf, -inf}), HUGE_VALL);
+  EXPECT_TRUE(std::isnan(run({inf, NAN})));
+  EXPECT_TRUE(std::isnan(run({NAN, -inf})));
+  Data x(Dtype::kFloat32, {300, 2});
+  for (int64_t i = 0; i < x.size(); ++i) set(x, i, i % 2 ? -inf : i == 200 ? NAN : 1);
+  const Data y = Reduce("logsumexp", x, {0}).run();
+  EXPECT_TRUE(std::isnan(get(y, 0)));
+  EXPECT_EQ(get(y, 1), -HUGE_VALL);
+}
+
 TEST(CpuReduce, empty_reductions_give_the_identity) {
   EXPECT_EQ(get(Reduce("sum", Data(Dtype::kFloat32, {0}), {0}).run(), 0), 0);
   EXPECT_EQ(get(Reduce("prod", Data(Dtype::kFloat16, {3, 0}), {1}).run(), 2), 1);
