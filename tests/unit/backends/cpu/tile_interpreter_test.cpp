@@ -75,7 +75,7 @@ TEST(TileInterpreter, ReadsStridedBroadcastAndTransposedInputs) {
       {"window", {60, 50}, {100, 1}, {50, 1}},
   };
   const TileProgram p = one_op(TileOp::kSubtract, kF32, kF32, 2);
-  std::vector<float> a = ramp(200000), b = ramp(200000, 0.11f);
+  std::vector<float> a = ramp(220000), b = ramp(220000, 0.11f);
   for (const Layouts& c : cases) {
     int64_t n = 1;
     for (int64_t d : c.shape) n *= d;
