@@ -66,6 +66,18 @@ struct Unbox<std::optional<T>> {
   }
 };
 
+template <typename... T>
+struct Unbox<std::variant<T...>> {  // the first alternative that the box holds as it is
+  static std::variant<T...> get(Box& b) {
+    std::optional<std::variant<T...>> out;
+    (void)((std::holds_alternative<T>(b) ? (out.emplace(std::get<T>(std::move(b))), true)
+                                         : false) ||
+           ...);
+    PLIMSOLL_CHECK(out, TypeError, "expected another type of argument");
+    return *std::move(out);
+  }
+};
+
 template <typename R, typename... A, size_t... I>
 Box call(R (*f)(A...), std::span<Box> args, std::index_sequence<I...>) {
   PLIMSOLL_ASSERT(args.size() == sizeof...(A));

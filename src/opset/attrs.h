@@ -26,7 +26,7 @@ constexpr uint64_t hash_mix(uint64_t h, uint64_t v) {
   return h * 0xff51afd7ed558ccdull;
 }
 
-class AttrBase {
+class AttrBase : public std::enable_shared_from_this<AttrBase> {
  public:
   virtual ~AttrBase() = default;
   virtual uint64_t hash() const = 0;
