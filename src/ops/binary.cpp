@@ -335,6 +335,12 @@ array promoted(const OpDef& def, const array& a, const array& b, Dtype t) {
   return record(def, {cast(a, t), cast(b, t)});
 }
 
+// Of two bools, by way of uint8.
+array of_bools(const OpDef& def, const array& a, const array& b) {
+  return cast(promoted(def, cast(a, Dtype::kBool), cast(b, Dtype::kBool), Dtype::kUint8),
+              Dtype::kBool);
+}
+
 array arithmetic(const OpDef& def, const array& a, const array& b) {
   if (is_plain_pair(a, b)) [[likely]]
     return record(def, {a, b});
@@ -345,7 +351,7 @@ array real_arithmetic(const OpDef& def, const array& a, const array& b) {
   Dtype t = result_dtype(a, b);
   PLIMSOLL_CHECK(t != Dtype::kComplex64, ValueError, "[{}] expected real dtypes, got {} and {}",
                  def.name, name_of(a.dtype()), name_of(b.dtype()));
-  return promoted(def, a, b, t);
+  return t == Dtype::kBool ? of_bools(def, a, b) : promoted(def, a, b, t);
 }
 
 array bitwise(const OpDef& def, const array& a, const array& b, bool shift) {
@@ -369,9 +375,16 @@ OpList binary_ops() {
 }  // namespace ops
 
 array add(const array& a, const array& b) { return ops::arithmetic(ops::kAdd, a, b); }
-array subtract(const array& a, const array& b) { return ops::arithmetic(ops::kSubtract, a, b); }
+array subtract(const array& a, const array& b) {
+  if (a.dtype() == Dtype::kBool && b.dtype() == Dtype::kBool) return not_equal(a, b);
+  return ops::arithmetic(ops::kSubtract, a, b);
+}
 array multiply(const array& a, const array& b) { return ops::arithmetic(ops::kMultiply, a, b); }
-array power(const array& a, const array& b) { return ops::arithmetic(ops::kPower, a, b); }
+array power(const array& a, const array& b) {
+  if (a.dtype() == Dtype::kBool && b.dtype() == Dtype::kBool)
+    return ops::of_bools(ops::kPower, a, b);
+  return ops::arithmetic(ops::kPower, a, b);
+}
 array maximum(const array& a, const array& b) { return ops::arithmetic(ops::kMaximum, a, b); }
 array minimum(const array& a, const array& b) { return ops::arithmetic(ops::kMinimum, a, b); }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "plimsoll/ops/complex.h"
 #include "plimsoll/ops/join.h"
 #include "plimsoll/ops/unary.h"
 #include "plimsoll/ops/view.h"

@@ -25,6 +25,13 @@ using graph::VmapArgs;
 using graph::VmapResult;
 using OpList = std::span<const OpDef* const>;
 
+/// The record of an op that is made of others.
+constexpr OpDef composite(const char* name, graph::Entry entry, const char* signature,
+                          const char* doc) {
+  return {
+      .name = name, .kind = Kind::kComposite, .entry = entry, .signature = signature, .doc = doc};
+}
+
 /// Axis in [0, ndim); IndexError, as MLX raises for an axis that is not there.
 int checked_axis(int64_t axis, int ndim, const char* op);
 /// Sorted axes in [0, ndim), distinct; all of them for nullopt.

@@ -4,6 +4,7 @@
 #include "ops/common.h"
 #include "ops/lists.h"
 #include "plimsoll/ops/binary.h"
+#include "plimsoll/ops/classify.h"
 #include "plimsoll/ops/creation.h"
 #include "plimsoll/ops/reduce.h"
 #include "plimsoll/ops/unary.h"
@@ -126,16 +127,6 @@ Example:
     >>> mx.logical_or(mx.array([True, False]), mx.array([False, False]))
     array([True, False], dtype=bool)
 )");
-
-constexpr OpDef composite(const char* name, graph::Entry entry, const char* signature,
-                          const char* doc) {
-  return {.name = name,
-          .kind = Kind::kComposite,
-          .differentiable = false,
-          .entry = entry,
-          .signature = signature,
-          .doc = doc};
-}
 
 constinit const OpDef kLogicalXor =
     composite("logical_xor", boxed<&logical_xor>::call,

@@ -53,6 +53,11 @@ constinit const OpDef kArange{
     .name = "arange",
     .kind = Kind::kElementwise,
     .tile_op = TileOp::kIota,
+    .tile_setup =
+        [](const AttrBase* attrs, const TensorSpec&, TileProgram&, TileInstr& instr) {
+          instr.imm[0] = attrs_as<TileAttrs>(attrs).start;
+          instr.imm[1] = attrs_as<TileAttrs>(attrs).step;
+        },
     .infer = infer_from_attrs,
     .differentiable = false,
     .entry = boxed<&arange>::call,
@@ -70,12 +75,6 @@ Example:
     >>> mx.arange(0, 10, 4)
     array([0, 4, 8], dtype=int32)
 )"};
-
-constexpr OpDef composite(const char* name, graph::Entry entry, const char* signature,
-                          const char* doc) {
-  return {
-      .name = name, .kind = Kind::kComposite, .entry = entry, .signature = signature, .doc = doc};
-}
 
 constinit const OpDef kZeros =
     composite("zeros", boxed<&zeros>::call,

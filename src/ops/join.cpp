@@ -125,12 +125,6 @@ constinit const OpDef kSliceUpdate{
         "A copy of input 0 with a slice replaced by input 1; what assignment to a slice and pad "
         "record."};
 
-constexpr OpDef composite(const char* name, graph::Entry entry, const char* signature,
-                          const char* doc) {
-  return {
-      .name = name, .kind = Kind::kComposite, .entry = entry, .signature = signature, .doc = doc};
-}
-
 constinit const OpDef kStack = composite("stack", boxed<&stack>::call,
                                          "stack(arrays: list[array], axis: int | None = 0, *, "
                                          "stream: None | Stream | Device = None) -> array",

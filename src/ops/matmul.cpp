@@ -69,12 +69,6 @@ Example:
     array([[11]], dtype=float32)
 )"};
 
-constexpr OpDef composite(const char* name, graph::Entry entry, const char* signature,
-                          const char* doc) {
-  return {
-      .name = name, .kind = Kind::kComposite, .entry = entry, .signature = signature, .doc = doc};
-}
-
 constinit const OpDef kAddmm =
     composite("addmm", boxed<&addmm>::call,
               "addmm(c: array, a: array, b: array, /, alpha: float = 1.0, beta: float = 1.0, *, "

@@ -42,6 +42,11 @@ constinit const OpDef kBits{
     .name = "random_bits",
     .kind = Kind::kRandom,
     .tile_op = TileOp::kRandomBits,
+    .tile_setup =
+        [](const AttrBase* attrs, const TensorSpec&, TileProgram& program, TileInstr& instr) {
+          instr.aux = static_cast<int16_t>(program.random.size());
+          program.random.push_back({4, attrs_as<TileAttrs>(attrs).count_per_key});
+        },
     .infer =
         [](const OpInstance& op, std::vector<TensorSpec>& out) {
           const auto& attrs = attrs_as<TileAttrs>(op.attrs);
@@ -54,12 +59,6 @@ constinit const OpDef kBits{
         "2011); what all random numbers are made of."};
 
 const OpDef& bits_def() { return kBits; }
-
-constexpr OpDef composite(const char* name, graph::Entry entry, const char* signature,
-                          const char* doc) {
-  return {
-      .name = name, .kind = Kind::kComposite, .entry = entry, .signature = signature, .doc = doc};
-}
 
 array key_entry(int64_t seed) { return random::key(static_cast<uint64_t>(seed)); }
 

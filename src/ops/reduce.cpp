@@ -10,6 +10,7 @@
 #include "plimsoll/ops/binary.h"
 #include "plimsoll/ops/cast.h"
 #include "plimsoll/ops/compare.h"
+#include "plimsoll/ops/complex.h"
 #include "plimsoll/ops/creation.h"
 #include "plimsoll/ops/scan.h"
 #include "plimsoll/ops/select.h"

@@ -76,7 +76,8 @@ std::vector<array> extreme_vjp(const VjpArgs& v) {
                              where(outside, constant_like(0, g), g), s.axis, "add")};
 }
 
-// dx_i = exp(x_i) * sum of g_j exp(-y_j) over outputs that hold x_i, scaled by the greatest -y.
+// dx_i = sum of g_j exp(x_i - y_j) over the outputs that hold x_i. The positive and the negative
+// cotangents are summed apart, in logarithms, so that nothing overflows.
 std::vector<array> logcumsumexp_vjp(const VjpArgs& v) {
   if (!v.needed[0]) return {array()};
   const ScanAttrs& s = scan_attrs(v);

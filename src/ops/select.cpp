@@ -95,6 +95,7 @@ array clip(const array& a, const std::optional<array>& a_min, const std::optiona
   if (!a_max) return maximum(a, *a_min);
   if (!a_min) return minimum(a, *a_max);
   Dtype t = result_dtype({&a, &*a_min, &*a_max});
+  if (t == Dtype::kComplex64) return minimum(maximum(a, *a_min), *a_max);
   return record(kClip, {cast(a, t), cast(*a_min, t), cast(*a_max, t)});
 }
 

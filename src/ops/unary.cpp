@@ -2,15 +2,14 @@
 #include "plimsoll/ops/unary.h"
 
 #include <cmath>
-#include <limits>
 
 #include "ops/common.h"
+#include "ops/complex.h"
 #include "ops/lists.h"
 #include "plimsoll/ops/binary.h"
 #include "plimsoll/ops/cast.h"
-#include "plimsoll/ops/creation.h"
+#include "plimsoll/ops/complex.h"
 #include "plimsoll/ops/scalar.h"
-#include "plimsoll/ops/select.h"
 
 namespace plimsoll {
 namespace ops {
@@ -461,75 +460,6 @@ Example:
     array([1, -1], dtype=float32)
 )");
 
-constexpr OpDef predicate(const char* name, TileOp tile_op, graph::Entry entry,
-                          const char* signature, const char* doc) {
-  OpDef def = unary(name, tile_op, nullptr, entry, signature, doc);
-  def.infer = [](const OpInstance& op, std::vector<TensorSpec>& out) {
-    out.push_back({Dtype::kBool, op.inputs[0].shape});
-  };
-  return def;
-}
-
-constinit const OpDef kIsnan =
-    predicate("isnan", TileOp::kIsNan, boxed<&plimsoll::isnan>::call,
-              "isnan(a: array, stream: None | Stream | Device = None) -> array",
-              R"(Whether the number is NaN; a complex number is where a part is.
-
-Any dtype; the result is bool. Integers never are.
-
-Example:
-    >>> mx.isnan(mx.array([1.0, float("nan")]))
-    array([False, True], dtype=bool)
-)");
-
-constinit const OpDef kIsinf =
-    predicate("isinf", TileOp::kIsInf, boxed<&plimsoll::isinf>::call,
-              "isinf(a: array, stream: None | Stream | Device = None) -> array",
-              R"(Whether the number is an infinity of either sign.
-
-Any dtype; the result is bool. Integers never are.
-
-Example:
-    >>> mx.isinf(mx.array([1.0, float("inf")]))
-    array([False, True], dtype=bool)
-)");
-
-constinit const OpDef kIsfinite =
-    predicate("isfinite", TileOp::kIsFinite, boxed<&plimsoll::isfinite>::call,
-              "isfinite(a: array, stream: None | Stream | Device = None) -> array",
-              R"(Whether the number is neither an infinity nor NaN.
-
-Any dtype; the result is bool. Integers always are.
-
-Example:
-    >>> mx.isfinite(mx.array([1.0, float("inf")]))
-    array([True, False], dtype=bool)
-)");
-
-constinit const OpDef kIsposinf =
-    predicate("isposinf", TileOp::kIsPosInf, boxed<&isposinf>::call,
-              "isposinf(a: array, stream: None | Stream | Device = None) -> array",
-              R"(Whether the number is positive infinity.
-
-Real dtypes; the result is bool. Complex numbers never are.
-
-Example:
-    >>> mx.isposinf(mx.array([float("-inf"), float("inf")]))
-    array([False, True], dtype=bool)
-)");
-
-constinit const OpDef kIsneginf =
-    predicate("isneginf", TileOp::kIsNegInf, boxed<&isneginf>::call,
-              "isneginf(a: array, stream: None | Stream | Device = None) -> array",
-              R"(Whether the number is negative infinity.
-
-Real dtypes; the result is bool. Complex numbers never are.
-
-Example:
-    >>> mx.isneginf(mx.array([float("-inf"), float("inf")]))
-    array([True, False], dtype=bool)
-)");
-
 constinit const OpDef kLogicalNot =
     unary("logical_not", TileOp::kLogicalNot, nullptr, boxed<&logical_not>::call,
           "logical_not(a: array, /, *, stream: None | Stream | Device = None) -> array",
@@ -569,70 +499,6 @@ Example:
   return def;
 }();
 
-void infer_real_part(const OpInstance& op, std::vector<TensorSpec>& out) {
-  out.push_back({real_of(op.inputs[0].dtype), op.inputs[0].shape});
-}
-
-// abs of complex64 has another dtype than its operand, hence a record of its own.
-constinit const OpDef kComplexAbs{
-    .name = "complex_abs",
-    .kind = Kind::kElementwise,
-    .tile_op = TileOp::kAbs,
-    .infer = infer_real_part,
-    .vjp = vjp_of_one<[](const array& g, const array& x, const array&) { return g * sign(x); }>,
-    .doc = "Magnitude of complex64 as float32; what abs records for complex numbers."};
-
-constinit const OpDef kReal{
-    .name = "real",
-    .kind = Kind::kElementwise,
-    .tile_op = TileOp::kReal,
-    .infer = infer_real_part,
-    .vjp =
-        vjp_of_one<[](const array& g, const array& x, const array&) { return cast(g, x.dtype()); }>,
-    .entry = boxed<&plimsoll::real>::call,
-    .signature = "real(a: array, /, *, stream: None | Stream | Device = None) -> array",
-    .doc = R"(Real part of a complex number (float32); real numbers are returned as they are.
-
-Example:
-    >>> mx.real(mx.array([1 + 2j]))
-    array([1], dtype=float32)
-)"};
-
-constinit const OpDef kImag{
-    .name = "imag",
-    .kind = Kind::kElementwise,
-    .tile_op = TileOp::kImag,
-    .infer = infer_real_part,
-    .vjp = vjp_of_one<[](const array& g, const array&, const array&) {
-      return g * scalar(std::complex<float>(0, 1));
-    }>,
-    .entry = boxed<&plimsoll::imag>::call,
-    .signature = "imag(a: array, /, *, stream: None | Stream | Device = None) -> array",
-    .doc = R"(Imaginary part of a complex number (float32); zeros for real numbers.
-
-Example:
-    >>> mx.imag(mx.array([1 + 2j]))
-    array([2], dtype=float32)
-)"};
-
-constinit const OpDef kConjugate =
-    unary("conjugate", TileOp::kConjugate,
-          vjp_of_one<[](const array& g, const array&, const array&) { return conjugate(g); }>,
-          boxed<&conjugate>::call,
-          "conjugate(a: array, *, stream: None | Stream | Device = None) -> array",
-          R"(Complex conjugate; real numbers are returned as they are.
-
-Example:
-    >>> mx.conjugate(mx.array([1 + 2j]))
-    array([1-2j], dtype=complex64)
-)");
-
-constexpr OpDef composite(const char* name, graph::Entry entry, const char* signature,
-                          const char* doc) {
-  return {
-      .name = name, .kind = Kind::kComposite, .entry = entry, .signature = signature, .doc = doc};
-}
-
 constinit const OpDef kDegrees =
     composite("degrees", boxed<&degrees>::call,
               "degrees(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
@@ -667,21 +533,6 @@ Example:
     array([1, -2], dtype=int32)
 )");
 
-constinit const OpDef kNanToNum = composite(
-    "nan_to_num", boxed<&nan_to_num>::call,
-    "nan_to_num(a: scalar | array, nan: float = 0, posinf: float | None = None, neginf: float | "
-    "None = None, *, stream: None | Stream | Device = None) -> array",
-    R"(The array with NaN and the infinities replaced.
-
-NaN becomes ``nan``, inf becomes ``posinf`` (the greatest finite number for None), -inf becomes
-``neginf`` (the least one for None). Real dtypes, which are kept; integers are returned as they are.
-Raises ValueError for complex64.
-
-Example:
-    >>> mx.nan_to_num(mx.array([1.0, float("nan")]))
-    array([1, 0], dtype=float32)
-)");
-
 array inexact_unary(const OpDef& def, const array& a) {
   Dtype t = a.dtype();
   if (is_inexact(t) && !graph::is_weak(a)) [[likely]]
@@ -705,34 +556,16 @@ array rounded(const OpDef& def, const array& a) {
   return record(def, {cast(a, a.dtype())});
 }
 
-array classify(const OpDef& def, const array& a, bool of_integers) {
-  if (is_integral(a.dtype())) return full(a.shape(), array(of_integers));
-  return record(def, {cast(a, a.dtype())});
-}
-
-float greatest(Dtype t) {
-  switch (t) {
-    case Dtype::kFloat16:
-      return 65504.0f;
-    case Dtype::kBfloat16:
-      return 3.3895313892515355e38f;
-    default:
-      return std::numeric_limits<float>::max();
-  }
-}
-
 }  // namespace
 
 OpList unary_ops() {
   static constexpr const OpDef* kOps[] = {
-      &kAbs,        &kNegative,      &kSign,    &kSquare,     &kSqrt,     &kRsqrt,
-      &kReciprocal, &kExp,           &kExpm1,   &kLog,        &kLog1p,    &kLog2,
-      &kLog10,      &kSin,           &kCos,     &kTan,        &kArcsin,   &kArccos,
-      &kArctan,     &kSinh,          &kCosh,    &kTanh,       &kArcsinh,  &kArccosh,
-      &kArctanh,    &kErf,           &kErfinv,  &kSigmoid,    &kFloor,    &kCeil,
-      &kTrunc,      &kIsnan,         &kIsinf,   &kIsfinite,   &kIsposinf, &kIsneginf,
-      &kLogicalNot, &kBitwiseInvert, &kRound,   &kComplexAbs, &kReal,     &kImag,
-      &kConjugate,  &kDegrees,       &kRadians, &kPositive,   &kNanToNum};
+      &kAbs,     &kNegative, &kSign,    &kSquare,     &kSqrt,          &kRsqrt,  &kReciprocal,
+      &kExp,     &kExpm1,    &kLog,     &kLog1p,      &kLog2,          &kLog10,  &kSin,
+      &kCos,     &kTan,      &kArcsin,  &kArccos,     &kArctan,        &kSinh,   &kCosh,
+      &kTanh,    &kArcsinh,  &kArccosh, &kArctanh,    &kErf,           &kErfinv, &kSigmoid,
+      &kFloor,   &kCeil,     &kTrunc,   &kLogicalNot, &kBitwiseInvert, &kRound,  &kDegrees,
+      &kRadians, &kPositive};
   return kOps;
 }
 
@@ -742,7 +575,7 @@ using ops::cast;
 using ops::record;
 
 array abs(const array& a) {
-  if (a.dtype() == Dtype::kComplex64) return record(ops::kComplexAbs, {cast(a, a.dtype())});
+  if (a.dtype() == Dtype::kComplex64) return ops::complex_abs(a);
   if (kind_of(a.dtype()) <= DtypeKind::kUnsigned) return cast(a, a.dtype());
   return record(ops::kAbs, {cast(a, a.dtype())});
 }
@@ -769,21 +602,42 @@ array reciprocal(const array& a) { return ops::inexact_unary(ops::kReciprocal, a
 array exp(const array& a) { return ops::inexact_unary(ops::kExp, a); }
 array expm1(const array& a) { return ops::real_unary(ops::kExpm1, a); }
 array log(const array& a) { return ops::inexact_unary(ops::kLog, a); }
-array log1p(const array& a) { return ops::inexact_unary(ops::kLog1p, a); }
+array log1p(const array& a) {
+  if (a.dtype() == Dtype::kComplex64) return ops::complex_log1p(a);
+  return ops::inexact_unary(ops::kLog1p, a);
+}
 array log2(const array& a) { return ops::inexact_unary(ops::kLog2, a); }
 array log10(const array& a) { return ops::inexact_unary(ops::kLog10, a); }
 array sin(const array& a) { return ops::inexact_unary(ops::kSin, a); }
 array cos(const array& a) { return ops::inexact_unary(ops::kCos, a); }
 array tan(const array& a) { return ops::inexact_unary(ops::kTan, a); }
-array arcsin(const array& a) { return ops::inexact_unary(ops::kArcsin, a); }
-array arccos(const array& a) { return ops::inexact_unary(ops::kArccos, a); }
-array arctan(const array& a) { return ops::inexact_unary(ops::kArctan, a); }
+array arcsin(const array& a) {
+  if (a.dtype() == Dtype::kComplex64) return ops::complex_arcsin(a);
+  return ops::inexact_unary(ops::kArcsin, a);
+}
+array arccos(const array& a) {
+  if (a.dtype() == Dtype::kComplex64) return ops::complex_arccos(a);
+  return ops::inexact_unary(ops::kArccos, a);
+}
+array arctan(const array& a) {
+  if (a.dtype() == Dtype::kComplex64) return ops::complex_arctan(a);
+  return ops::inexact_unary(ops::kArctan, a);
+}
 array sinh(const array& a) { return ops::inexact_unary(ops::kSinh, a); }
 array cosh(const array& a) { return ops::inexact_unary(ops::kCosh, a); }
 array tanh(const array& a) { return ops::inexact_unary(ops::kTanh, a); }
-array arcsinh(const array& a) { return ops::inexact_unary(ops::kArcsinh, a); }
-array arccosh(const array& a) { return ops::inexact_unary(ops::kArccosh, a); }
-array arctanh(const array& a) { return ops::inexact_unary(ops::kArctanh, a); }
+array arcsinh(const array& a) {
+  if (a.dtype() == Dtype::kComplex64) return ops::complex_arcsinh(a);
+  return ops::inexact_unary(ops::kArcsinh, a);
+}
+array arccosh(const array& a) {
+  if (a.dtype() == Dtype::kComplex64) return ops::complex_arccosh(a);
+  return ops::inexact_unary(ops::kArccosh, a);
+}
+array arctanh(const array& a) {
+  if (a.dtype() == Dtype::kComplex64) return ops::complex_arctanh(a);
+  return ops::inexact_unary(ops::kArctanh, a);
+}
 array erf(const array& a) { return ops::real_unary(ops::kErf, a); }
 array erfinv(const array& a) { return ops::real_unary(ops::kErfinv, a); }
 array sigmoid(const array& a) { return ops::real_unary(ops::kSigmoid, a); }
@@ -793,6 +647,8 @@ array trunc(const array& a) { return ops::rounded(ops::kTrunc, a); }
 
 array round(const array& a, int decimals) {
   Dtype t = a.dtype();
+  if (t == Dtype::kComplex64)
+    return ops::complex_of(round(real(a), decimals), round(imag(a), decimals));
   if (is_integral(t) && decimals >= 0) return cast(a, t);
   if (decimals == 0) return record(ops::kRound, {cast(a, t)});
   array x = cast(a, ops::inexact(t));
@@ -801,18 +657,6 @@ array round(const array& a, int decimals) {
   array rounded =
       decimals > 0 ? record(ops::kRound, {x * s}) / s : record(ops::kRound, {x / s}) * s;
   return cast(rounded, t);
-}
-
-array isnan(const array& a) { return ops::classify(ops::kIsnan, a, false); }
-array isinf(const array& a) { return ops::classify(ops::kIsinf, a, false); }
-array isfinite(const array& a) { return ops::classify(ops::kIsfinite, a, true); }
-array isposinf(const array& a) {
-  if (a.dtype() == Dtype::kComplex64) return full(a.shape(), array(false));
-  return ops::classify(ops::kIsposinf, a, false);
-}
-array isneginf(const array& a) {
-  if (a.dtype() == Dtype::kComplex64) return full(a.shape(), array(false));
-  return ops::classify(ops::kIsneginf, a, false);
 }
 
 array logical_not(const array& a) { return record(ops::kLogicalNot, {cast(a, Dtype::kBool)}); }
@@ -824,36 +668,8 @@ array bitwise_invert(const array& a) {
   return record(ops::kBitwiseInvert, {cast(a, a.dtype())});
 }
 
-array real(const array& a) {
-  if (a.dtype() != Dtype::kComplex64) return cast(a, a.dtype());
-  return record(ops::kReal, {cast(a, a.dtype())});
-}
-
-array imag(const array& a) {
-  if (a.dtype() != Dtype::kComplex64) return zeros(a.shape(), a.dtype());
-  return record(ops::kImag, {cast(a, a.dtype())});
-}
-
-array conjugate(const array& a) {
-  if (a.dtype() != Dtype::kComplex64) return cast(a, a.dtype());
-  return record(ops::kConjugate, {cast(a, a.dtype())});
-}
-
 array degrees(const array& a) { return a * scalar(57.29577951308232); }
 array radians(const array& a) { return a * scalar(0.017453292519943295); }
 array positive(const array& a) { return cast(a, a.dtype()); }
-
-array nan_to_num(const array& a, float nan, std::optional<float> posinf,
-                 std::optional<float> neginf) {
-  Dtype t = a.dtype();
-  PLIMSOLL_CHECK(t != Dtype::kComplex64, ValueError,
-                 "[nan_to_num] expected a real dtype, got complex64");
-  if (is_integral(t)) return cast(a, t);
-  double top = t == Dtype::kFloat64 ? std::numeric_limits<double>::max() : ops::greatest(t);
-  array x = cast(a, t);
-  array out = where(isnan(x), scalar(nan), x);
-  out = where(isposinf(x), scalar(posinf ? double{*posinf} : top), out);
-  return where(isneginf(x), scalar(neginf ? double{*neginf} : -top), out);
-}
 
 }  // namespace plimsoll

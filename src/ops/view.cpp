@@ -239,12 +239,6 @@ Example:
            [2, 4]], dtype=int32)
 )"};
 
-constexpr OpDef composite(const char* name, graph::Entry entry, const char* signature,
-                          const char* doc) {
-  return {
-      .name = name, .kind = Kind::kComposite, .entry = entry, .signature = signature, .doc = doc};
-}
-
 constinit const OpDef kFlatten =
     composite("flatten", boxed<&flatten>::call,
               "flatten(a: array, /, start_axis: int = 0, end_axis: int = -1, *, stream: None | "

@@ -4,8 +4,6 @@
 // as float32; complex64 is accepted unless said.
 #pragma once
 
-#include <optional>
-
 #include "plimsoll/array.h"
 
 namespace plimsoll {
@@ -74,29 +72,15 @@ array ceil(const array& a);
 array trunc(const array& a);
 /// Rounds to `decimals` decimal places, halves to even; integers change only for negative decimals.
 array round(const array& a, int decimals = 0);
-/// True where NaN; a complex number is NaN where a part is.
-array isnan(const array& a);
-array isinf(const array& a);
-array isfinite(const array& a);
-array isposinf(const array& a);
-array isneginf(const array& a);
 /// Not, of "is not 0".
 array logical_not(const array& a);
 /// Every bit changed; integers and bool only.
 array bitwise_invert(const array& a);
-/// Parts of a complex number (float32); a real number is its own real part.
-array real(const array& a);
-array imag(const array& a);
-/// The complex conjugate; real numbers are returned as they are.
-array conjugate(const array& a);
 /// Radians to degrees and back.
 array degrees(const array& a);
 array radians(const array& a);
 /// The argument.
 array positive(const array& a);
-/// NaN and infinities replaced; nullopt: the dtype's greatest and least finite numbers.
-array nan_to_num(const array& a, float nan = 0, std::optional<float> posinf = std::nullopt,
-                 std::optional<float> neginf = std::nullopt);
 
 inline array operator-(const array& a) { return negative(a); }
 
