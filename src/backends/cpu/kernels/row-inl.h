@@ -44,7 +44,7 @@ HWY_INLINE void store(D d, hn::Vec<D> v, T* p) {
 #if HWY_TARGET == HWY_SSE4
     HWY_ALIGN float lanes[HWY_LANES(float)];
     hn::Store(v, d, lanes);
-    for (size_t i = 0; i < HWY_LANES(float); ++i) p[i] = to_float16(lanes[i]);
+    for (size_t i = 0; i < hn::Lanes(d); ++i) p[i] = to_float16(lanes[i]);
 #else
     const hn::Rebind<hwy::float16_t, D> dh;
     hn::StoreU(hn::DemoteTo(dh, v), dh, reinterpret_cast<hwy::float16_t*>(p));

@@ -9,6 +9,7 @@
 #include "backends/cpu/kernels/row-inl.h"
 #include "backends/cpu/kernels/scan.h"
 #include "backends/cpu/kernels/scan_ops.h"
+#include "backends/cpu/tile_lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace plimsoll::cpu::HWY_NAMESPACE {
@@ -28,9 +29,30 @@ HWY_INLINE V apply(ScanExtreme<kMax>, V a, V x) {
   return hn::IfThenElse(hn::IsNaN(x), x, m);
 }
 
-template <class Op, typename T, typename Carry>
+HWY_INLINE WideLane::V apply(ScanLogAddExp, WideLane::V a, WideLane::V x) {
+  return Wide::logaddexp(a, x);
+}
+
+// Loads and stores go through float32 where C, the type of the lanes, is wider than T's own.
+template <class D, typename T>
+HWY_INLINE hn::Vec<D> load_as(D d, const T* p) {
+  if constexpr (sizeof(hn::TFromD<D>) > sizeof(Compute<T>))
+    return hn::PromoteTo(d, load(hn::Rebind<float, D>(), p));
+  else
+    return load(d, p);
+}
+template <class D, typename T>
+HWY_INLINE void store_as(D d, hn::Vec<D> v, T* p) {
+  if constexpr (sizeof(hn::TFromD<D>) > sizeof(Compute<T>)) {
+    const hn::Rebind<float, D> df;
+    store(df, hn::DemoteTo(df, v), p);
+  } else {
+    store(d, v, p);
+  }
+}
+
+template <class Op, typename T, typename Carry, typename C = Compute<T>>
 struct VectorScan {
-  using C = Compute<T>;
   using D = hn::ScalableTag<C>;
   using V = hn::Vec<D>;
   using DI = hn::RebindToSigned<D>;
@@ -64,14 +86,14 @@ struct VectorScan {
   // Vector of kVec steps from p on; in reverse they lie below p.
   static HWY_INLINE V load_steps(const T* p, int64_t step) {
     const D d;
-    return step > 0 ? load(d, p) : hn::Reverse(d, load(d, p - (kVec - 1)));
+    return step > 0 ? load_as(d, p) : hn::Reverse(d, load_as(d, p - (kVec - 1)));
   }
   static HWY_INLINE void store_steps(V v, T* p, int64_t step) {
     const D d;
     if (step > 0)
-      store(d, v, p);
+      store_as(d, v, p);
     else
-      store(d, hn::Reverse(d, v), p - (kVec - 1));
+      store_as(d, hn::Reverse(d, v), p - (kVec - 1));
   }
 
   static void line(const ScanBlock& k, const void* carry, void* total) {
@@ -102,8 +124,8 @@ struct VectorScan {
       T part[kVec];
       for (T& p : part) p = from_lane<T>(Op::template identity<C>());
       for (int64_t j = 0; i + j < k.n; ++j) part[j] = x[(i + j) * k.step];
-      const V v = advance(load(d, part));
-      store(d, v, part);
+      const V v = advance(load_as(d, part));
+      store_as(d, v, part);
       for (int64_t j = 0; y && i + j < k.n; ++j) y[(i + j) * k.step] = part[j];
     }
     *static_cast<C*>(total) = hn::GetLane(apply(Op(), base, run));
@@ -142,8 +164,8 @@ struct VectorScan {
     int64_t j = 0;
     for (; j + kVec <= count; j += kVec) {
       const V a = hn::LoadU(d, acc + j);
-      const V next = apply(Op(), a, load(d, x + j));
-      if (y) store(d, apply(Op(), hn::LoadU(d, before + j), inclusive ? next : a), y + j);
+      const V next = apply(Op(), a, load_as(d, x + j));
+      if (y) store_as(d, apply(Op(), hn::LoadU(d, before + j), inclusive ? next : a), y + j);
       hn::StoreU(next, d, acc + j);
     }
     for (; j < count; ++j) {
@@ -170,7 +192,12 @@ void set_extremes(ScanLeaves& t) {
   t[Dtype::kFloat64] = VectorScan<Op, double, double>::leaf();
 }
 
-void set_float_scans(ScanLeaves& sum, ScanLeaves& prod, ScanLeaves& max, ScanLeaves& min) {
+void set_float_scans(ScanLeaves& sum, ScanLeaves& prod, ScanLeaves& max, ScanLeaves& min,
+                     ScanLeaves& log_add_exp) {
+  using Op = ScanLogAddExp;
+  log_add_exp[Dtype::kFloat16] = VectorScan<Op, Float16, double, double>::leaf();
+  log_add_exp[Dtype::kBfloat16] = VectorScan<Op, Bfloat16, double, double>::leaf();
+  log_add_exp[Dtype::kFloat32] = VectorScan<Op, float, double, double>::leaf();
   set_sums<ScanSum>(sum);
   set_sums<ScanProd>(prod);
   set_extremes<ScanExtreme<true>>(max);
@@ -213,7 +240,7 @@ void set_ordered(ScanLeaves& t) {
 struct Tables {
   ScanLeaves sum, prod, max, min, log_add_exp;
   Tables() {
-    HWY_DYNAMIC_DISPATCH(set_float_scans)(sum, prod, max, min);
+    HWY_DYNAMIC_DISPATCH(set_float_scans)(sum, prod, max, min, log_add_exp);
     set_wrapping<ScanSum>(sum);
     set_wrapping<ScanProd>(prod);
     prod[Dtype::kBool] = prod[Dtype::kUint8];
@@ -221,11 +248,7 @@ struct Tables {
     set_ordered<ScanExtreme<false>>(min);
     // A false start must not look like a bool of 255.
     min[Dtype::kBool] = ScalarScan<ScanExtreme<false>, bool, bool, bool>::leaf();
-    ScanLeaves& l = log_add_exp;
-    l[Dtype::kFloat16] = ScalarScan<ScanLogAddExp, Float16, double, double>::leaf();
-    l[Dtype::kBfloat16] = ScalarScan<ScanLogAddExp, Bfloat16, double, double>::leaf();
-    l[Dtype::kFloat32] = ScalarScan<ScanLogAddExp, float, double, double>::leaf();
-    l[Dtype::kFloat64] = ScalarScan<ScanLogAddExp, double, double, double>::leaf();
+    log_add_exp[Dtype::kFloat64] = ScalarScan<ScanLogAddExp, double, double, double>::leaf();
   }
 };
 
