@@ -15,6 +15,7 @@
 
 #include "backends/cpu/kernels/half.h"
 #include "backends/cpu/kernels/reduce_driver.h"
+#include "backends/cpu/kernels/row-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace plimsoll::cpu::HWY_NAMESPACE {
@@ -26,14 +27,8 @@ HWY_INLINE hn::Vec<D> load_acc(D d, const TIn* p) {
   using T = hn::TFromD<D>;
   if constexpr (std::is_same_v<T, TIn>) {
     return hn::LoadU(d, p);
-  } else if constexpr (std::is_same_v<TIn, Float16>) {
-    const hn::Rebind<hwy::float16_t, D> dh;
-    return hn::PromoteTo(d, hn::LoadU(dh, reinterpret_cast<const hwy::float16_t*>(p)));
-  } else if constexpr (std::is_same_v<TIn, Bfloat16>) {
-    const hn::Rebind<uint16_t, D> dh;
-    const hn::Rebind<uint32_t, D> du;
-    const auto wide = hn::PromoteTo(du, hn::LoadU(dh, reinterpret_cast<const uint16_t*>(p)));
-    return hn::BitCast(d, hn::ShiftLeft<16>(wide));
+  } else if constexpr (std::is_same_v<TIn, Float16> || std::is_same_v<TIn, Bfloat16>) {
+    return load(d, p);
   } else {
     return hn::PromoteTo(d, hn::LoadU(hn::Rebind<TIn, D>(), p));
   }

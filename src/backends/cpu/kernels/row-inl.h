@@ -26,8 +26,14 @@ HWY_INLINE hn::Vec<D> load(D d, const T* p) {
   if constexpr (std::is_same_v<hn::TFromD<D>, T>) {
     return hn::LoadU(d, p);
   } else if constexpr (std::is_same_v<T, Float16>) {
+#if HWY_TARGET == HWY_SSE4  // Highway's own code for it takes infinities for numbers
+    HWY_ALIGN hn::TFromD<D> lanes[HWY_LANES(float)];
+    for (size_t i = 0; i < hn::Lanes(d); ++i) lanes[i] = to_float(p[i]);
+    return hn::Load(d, lanes);
+#else
     const hn::Rebind<hwy::float16_t, D> dh;
     return hn::PromoteTo(d, hn::LoadU(dh, reinterpret_cast<const hwy::float16_t*>(p)));
+#endif
   } else {
     const hn::Rebind<uint16_t, D> dh;
     const hn::Rebind<uint32_t, D> du;
@@ -78,21 +84,19 @@ HWY_INLINE void store_part(D d, hn::Vec<D> v, T* p, size_t count) {
   std::copy_n(padded, count, p);
 }
 
-/// Elements that one chain of vector sums covers before the chains go to a double.
-inline constexpr int64_t kRowBlock = 2048;
-
 /// Sums kSums functions of the row at once: f(i, load) returns an array of vectors for elements
 /// [i, i + lanes); `part` is the number of valid lanes. Lanes beyond it must give zero.
 ///
-/// Element k of a block goes to lane k mod 4 * (vector lanes).
+/// Two vectors of lanes take up to 32 additions each before they go to a double.
 template <int kSums, typename T, typename F>
 HWY_INLINE void row_sums(int64_t n, double* sums, const F& f) {
   using C = Compute<T>;
   const hn::ScalableTag<C> d;
   constexpr int64_t kVec = HWY_LANES(C);
+  constexpr int64_t kBlock = 64 * kVec;
   for (int s = 0; s < kSums; ++s) sums[s] = 0;
-  for (int64_t begin = 0; begin < n; begin += kRowBlock) {
-    const int64_t end = std::min(n, begin + kRowBlock);
+  for (int64_t begin = 0; begin < n; begin += kBlock) {
+    const int64_t end = std::min(n, begin + kBlock);
     hn::Vec<decltype(d)> a[kSums], b[kSums], v[kSums];
     for (int s = 0; s < kSums; ++s) a[s] = b[s] = hn::Zero(d);
     int64_t i = begin;
