@@ -32,20 +32,30 @@ template <int kRows, int kVectors>
 HWY_INLINE void product_tile(int64_t k_size, const Left& a, const float* b, int64_t ldb, float* c,
                              int64_t ldc, bool add) {
   const F f;
+  // Unrolled, so that the sums stay in registers.
   V sum[kRows][kVectors];
-  for (int m = 0; m < kRows; ++m)
+#pragma GCC unroll 4
+  for (int m = 0; m < kRows; ++m) {
+#pragma GCC unroll 4
     for (int n = 0; n < kVectors; ++n)
       sum[m][n] = add ? hn::Load(f, c + m * ldc + n * kLanes) : hn::Zero(f);
+  }
   for (int64_t k = 0; k < k_size; ++k) {
     V right[kVectors];
+#pragma GCC unroll 4
     for (int n = 0; n < kVectors; ++n) right[n] = hn::Load(f, b + k * ldb + n * kLanes);
+#pragma GCC unroll 4
     for (int m = 0; m < kRows; ++m) {
       const V left = hn::Set(f, a.data[m * a.row + k * a.col]);
+#pragma GCC unroll 4
       for (int n = 0; n < kVectors; ++n) sum[m][n] = hn::MulAdd(left, right[n], sum[m][n]);
     }
   }
-  for (int m = 0; m < kRows; ++m)
+#pragma GCC unroll 4
+  for (int m = 0; m < kRows; ++m) {
+#pragma GCC unroll 4
     for (int n = 0; n < kVectors; ++n) hn::Store(sum[m][n], f, c + m * ldc + n * kLanes);
+  }
 }
 
 template <int kVectors>
