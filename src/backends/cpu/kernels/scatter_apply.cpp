@@ -5,6 +5,9 @@
 
 #include "backends/cpu/kernels/half.h"
 
+// Rows are added in vectors; -O2 would leave these loops scalar.
+#pragma GCC optimize("O3")
+
 namespace plimsoll::cpu {
 namespace {
 
@@ -71,6 +74,7 @@ void apply(const ScatterRun& r, const IndexRun& run) {
   T* out = reinterpret_cast<T*>(r.out);
   const T* updates = reinterpret_cast<const T*>(r.updates);
   for (int64_t i = 0; i < run.count; ++i) {
+    if (i + 8 < run.count) __builtin_prefetch(out + run.offset[i + 8], 1);
     T* d = out + run.offset[i];
     const T* s = updates + run.turn[i] * r.step;
     if (r.cols == 1) {
