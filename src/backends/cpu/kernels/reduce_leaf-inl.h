@@ -43,7 +43,8 @@ struct Leaf {
   static constexpr size_t kLanes = std::min<size_t>(256 / sizeof(T), 64);
   static constexpr size_t kStep = std::min(4 * kVec, kLanes);  // lanes of one pass
   static constexpr size_t kRegs = kStep / kVec;
-  static constexpr int64_t kChain = 16;  // additions in a row before a second level takes over
+  static constexpr int64_t kNarrow = 512;  // columns
+  static constexpr int64_t kChain = 16;    // additions in a row before a second level takes over
 
   static HWY_INLINE T combine(T* HWY_RESTRICT lanes) {
     const D d;
@@ -97,10 +98,48 @@ struct Leaf {
     return combine(lanes);
   }
 
+  // Whether a short row's lanes are four vectors, so that it never goes through memory.
+  static constexpr bool kShortRows = kRegs == 4 && kStep == kLanes && sizeof(T) >= 4;
+
+  // reduce_row for n < kLanes, where kVec elements from any of the row's may be read.
+  static HWY_INLINE T reduce_short_row(const TIn* x, int64_t n) {
+    const D d;
+    const hn::RebindToSigned<D> di;
+    const auto none = hn::Set(d, Op::template identity<T>());
+    const auto lanes = [&](int64_t at) HWY_ATTR {
+      if (at >= n) return none;
+      const auto v = Op::vec(d, none, Op::map(d, load_acc(d, x + at)));
+      const int64_t rest = n - at;
+      return rest >= static_cast<int64_t>(kVec) ? v : hn::IfThenElse(hn::FirstN(d, rest), v, none);
+    };
+    auto v = lanes(0);
+    if (n > static_cast<int64_t>(kVec))
+      v = Op::vec(d, Op::vec(d, v, lanes(2 * kVec)), Op::vec(d, lanes(kVec), lanes(3 * kVec)));
+    const auto lane = hn::Iota(di, 0);
+    const auto fold = [&](auto half) HWY_ATTR {
+      const auto from = hn::And(hn::Add(lane, hn::Set(di, half)), hn::Set(di, half * 2 - 1));
+      v = Op::vec(d, v, hn::TableLookupLanes(v, hn::IndicesFromVec(d, from)));
+    };
+    using Int = hn::TFromD<decltype(di)>;
+    if constexpr (kVec > 8) fold(Int{8});
+    fold(Int{4});
+    fold(Int{2});
+    fold(Int{1});
+    return hn::GetLane(v);
+  }
+
   static void rows(const ReduceBlock& k, void* partial) {
     const TIn* x = reinterpret_cast<const TIn*>(k.x);
     T* out = static_cast<T*>(partial);
-    for (int64_t r = 0; r < k.count; ++r) out[r] = reduce_row(x + r * k.stride, k.units);
+    int64_t r = 0;
+    if constexpr (kShortRows) {
+      // The last rows of the block may end where the array does.
+      const int64_t last = (k.count - 1) * k.stride + k.units - static_cast<int64_t>(kLanes);
+      if (k.units > 0 && k.units < static_cast<int64_t>(kLanes))
+        for (; r < k.count && r * k.stride <= last; ++r)
+          out[r] = reduce_short_row(x + r * k.stride, k.units);
+    }
+    for (; r < k.count; ++r) out[r] = reduce_row(x + r * k.stride, k.units);
   }
 
   // acc[c] = op(acc[c], op(… op(x[0][c], x[1][c]) …, x[kRows-1][c]))
@@ -124,10 +163,32 @@ struct Leaf {
     }
   }
 
+  // As add_rows<8>, one row behind the other: narrow rows are read in the order of memory.
+  static void add_narrow_rows(const TIn* x, int64_t stride, int64_t cols, T* HWY_RESTRICT acc) {
+    const D d;
+    HWY_ALIGN T group[kNarrow];
+    const int64_t whole = cols / kVec * kVec;
+    for (int r = 0; r < 8; ++r) {
+      const TIn* HWY_RESTRICT row = x + r * stride;
+      for (int64_t c = 0; c < whole; c += kVec) {
+        const auto v = Op::map(d, load_acc(d, row + c));
+        hn::Store(r == 0 ? v : Op::vec(d, hn::Load(d, group + c), v), d, group + c);
+      }
+    }
+    for (int64_t c = 0; c < whole; c += kVec)
+      hn::StoreU(Op::vec(d, hn::LoadU(d, acc + c), hn::Load(d, group + c)), d, acc + c);
+    add_rows<8>(x + whole, stride, cols - whole, acc + whole);
+  }
+
   static void chain(const TIn* x, int64_t stride, int64_t rows, int64_t cols, T* acc) {
     std::fill_n(acc, cols, Op::template identity<T>());
     int64_t r = 0;
-    for (; r + 8 <= rows; r += 8) add_rows<8>(x + r * stride, stride, cols, acc);
+    for (; r + 8 <= rows; r += 8) {
+      if (cols <= kNarrow)
+        add_narrow_rows(x + r * stride, stride, cols, acc);
+      else
+        add_rows<8>(x + r * stride, stride, cols, acc);
+    }
     for (; r < rows; ++r) add_rows<1>(x + r * stride, stride, cols, acc);
   }
 
