@@ -1,5 +1,7 @@
 #include "backends/cpu/tile_layout.h"
 
+#include <xmmintrin.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -120,9 +122,33 @@ void copy_run(T* dst, const T* src, size_t n, int64_t stride) {
   }
 }
 
+// dst[r·cols + c] = src[c·stride + r]: whole 4×4 squares in registers.
+void transpose_block(uint32_t* dst, const uint32_t* src, size_t rows, size_t cols, int64_t stride) {
+  const size_t r4 = rows / 4 * 4, c4 = cols / 4 * 4;
+  for (size_t c = 0; c < c4; c += 4) {
+    const auto* from = reinterpret_cast<const float*>(src + static_cast<int64_t>(c) * stride);
+    auto* to = reinterpret_cast<float*>(dst + c);
+    for (size_t r = 0; r < r4; r += 4) {
+      __m128 a = _mm_loadu_ps(from + r), b = _mm_loadu_ps(from + stride + r);
+      __m128 d = _mm_loadu_ps(from + 2 * stride + r), e = _mm_loadu_ps(from + 3 * stride + r);
+      _MM_TRANSPOSE4_PS(a, b, d, e);
+      _mm_storeu_ps(to + r * cols, a);
+      _mm_storeu_ps(to + (r + 1) * cols, b);
+      _mm_storeu_ps(to + (r + 2) * cols, d);
+      _mm_storeu_ps(to + (r + 3) * cols, e);
+    }
+  }
+  for (size_t c = 0; c < cols; ++c)
+    for (size_t r = c < c4 ? r4 : 0; r < rows; ++r)
+      dst[r * cols + c] = src[static_cast<int64_t>(c) * stride + static_cast<int64_t>(r)];
+}
+
 template <class T>
 void copy_block(T* dst, const T* src, size_t rows, size_t cols, int64_t row_stride,
                 int64_t col_stride) {
+  if constexpr (sizeof(T) == 4) {
+    if (row_stride == 1) return transpose_block(dst, src, rows, cols, col_stride);
+  }
   if (std::abs(row_stride) < std::abs(col_stride)) {  // read along the lines of memory
     for (size_t c = 0; c < cols; ++c) {
       const T* from = src + static_cast<int64_t>(c) * col_stride;
