@@ -61,7 +61,7 @@ ReduceOrder reduce_order(const Shape& whole, const Dims& axes) {
   const int64_t target = o.rows ? kRowBlock : kChain * o.fold;
   o.block = target;
   if (o.merged && o.axis_units <= target) {
-    o.grain = target / std::max<int64_t>(o.axis_units, 1);
+    o.grain = o.axis_units <= 1 ? target : target / o.axis_units;
     o.block = o.grain * std::max<int64_t>(o.axis_units, 1);
   }
   if (o.rows) o.width = 1;

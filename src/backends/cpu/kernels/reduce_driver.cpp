@@ -49,6 +49,9 @@ void push(Loops& loops, Loop l) {
   loops.push_back(l);
 }
 
+// ceil(a / b); divisions cost as much as a small reduction.
+int64_t ceil_div(int64_t a, int64_t b) { return a <= b ? a > 0 : (a + b - 1) / b; }
+
 int64_t product(const Loops& loops) {
   int64_t n = 1;
   for (const Loop& l : loops) n *= l.size;
@@ -127,7 +130,7 @@ Geometry make_geometry(const device::KernelArgs& args, const Dims& axes, bool ke
     g.kept.pop_back();
   }
   g.outer = product(g.kept);
-  g.run_blocks = (g.run.size + g.chunk - 1) / g.chunk;
+  g.run_blocks = ceil_div(g.run.size, g.chunk);
   g.blocks = g.run_blocks * product(g.reduced);
   return g;
 }
@@ -138,7 +141,7 @@ struct Reduction {
   const Geometry& g;
 
   ReduceBlock block(int64_t b, const std::byte* x, int64_t count) const {
-    const int64_t run = b / g.run_blocks;
+    const int64_t run = b < g.run_blocks ? 0 : b / g.run_blocks;
     const int64_t u = (b - run * g.run_blocks) * g.chunk;
     ReduceBlock k;
     const int64_t offset = locate(g.reduced, run).in_stride + u * g.run.in_stride;
@@ -198,6 +201,7 @@ struct Reduction {
   }
 
   int64_t strip_size(int64_t units, int workers) const {
+    if (g.lane.size == 1) return 1;
     if (g.order.rows)
       return std::clamp<int64_t>(kStripElements / std::max<int64_t>(units, 1), 1, kMaxStrip);
     const int64_t share = (g.lane.size / (4 * workers) + 63) / 64 * 64;
@@ -208,13 +212,13 @@ struct Reduction {
     const int64_t units = g.run.size * product(g.reduced);
     const int64_t elements = units * g.outer * g.lane.size;
     const int workers = elements < 2 * kParallelGrain ? 1 : num_workers();
-    int64_t size = strip_size(units, workers);
-    int64_t strips = (g.lane.size + size - 1) / size;
+    const int64_t size = strip_size(units, workers);
+    const int64_t strips = ceil_div(g.lane.size, size);
     const bool split =
         workers > 1 && strips * g.outer < 2 * workers && g.blocks > 1 && !args.workspace.empty();
     const auto body = [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {
-        const int64_t outer = t / strips;
+        const int64_t outer = strips == 1 ? t : t / strips;
         const int64_t l0 = (t - outer * strips) * size;
         strip(outer, l0, std::min(size, g.lane.size - l0), split);
       }
