@@ -30,17 +30,42 @@ Bytes file_bytes(ByteRange bytes) { return round_up(bytes.size(), kBlock); }
 
 }  // namespace
 
+// What went wrong in a job, by value: the waiting thread raises an exception of its own.
+struct Failure {
+  std::string text;  // empty: nothing
+  int error_number = 0;
+  bool io = false;
+
+  explicit operator bool() const { return !text.empty(); }
+  /// REQUIRES: inside a catch block.
+  static Failure current() noexcept {
+    try {
+      throw;
+    } catch (const IoError& e) {
+      return {e.what(), e.error_number(), true};
+    } catch (const std::exception& e) {
+      return {e.what(), 0, false};
+    } catch (...) {
+      return {"[spill] unknown failure", 0, false};
+    }
+  }
+  [[noreturn]] void raise() const {
+    if (io) throw IoError(text, error_number);
+    throw Error(text);
+  }
+};
+
 struct Ticket::State {
   std::vector<Buffer::Transfer> pieces;  // fixed before the first job starts
   Mutex mutex;
   CondVar changed;
   size_t pending GUARDED_BY(mutex) = 0;
-  std::exception_ptr error GUARDED_BY(mutex);
+  Failure failure GUARDED_BY(mutex);
 
-  void finish(std::exception_ptr e) {
+  void finish(Failure f) {
     {
       MutexLock lock(mutex);
-      if (e != nullptr && error == nullptr) error = std::move(e);
+      if (f && !failure) failure = std::move(f);
       --pending;
     }
     changed.notify_all();
@@ -233,44 +258,44 @@ void SpillStore::Impl::read_piece(Buffer& buffer, const Piece& piece, std::byte*
 
 void SpillStore::Impl::write_job(BufferRef buffer, std::span<const Piece> pieces,
                                  Ticket::State& state) {
-  std::exception_ptr error;
+  Failure failure;
   for (const Piece& piece : pieces) {
     bool kept = false;
     try {
-      if (error == nullptr) {
+      if (!failure) {
         write_piece(*buffer, piece);
         kept = buffer->finish_write(piece.extent, piece.slot);
       } else {
         buffer->abandon_write(piece.extent);
       }
     } catch (...) {
-      error = std::current_exception();
+      failure = Failure::current();
       buffer->abandon_write(piece.extent);
     }
     if (!kept) free_slot(piece.slot);
   }
   // The reference goes before the news does: whoever waits may ask whether its own is the only one.
   buffer = BufferRef();
-  state.finish(std::move(error));
+  state.finish(std::move(failure));
 }
 
 void SpillStore::Impl::read_job(BufferRef buffer, std::span<const Piece> pieces,
                                 Ticket::State& state) {
-  std::exception_ptr error;
+  Failure failure;
   for (const Piece& piece : pieces) {
     bool ok = false;
     try {
-      if (error == nullptr) {
+      if (!failure) {
         read_piece(*buffer, piece, buffer->address_of(piece.extent));
         ok = true;
       }
     } catch (...) {
-      error = std::current_exception();
+      failure = Failure::current();
     }
     buffer->finish_read(piece.extent, ok);
   }
   buffer = BufferRef();
-  state.finish(std::move(error));
+  state.finish(std::move(failure));
 }
 
 // Cuts the pieces into requests of request_bytes and queues them. Cannot fail: the extents are
@@ -397,7 +422,7 @@ void SpillStore::wait(Ticket& ticket) {
   impl_->waited_ns.fetch_add(static_cast<uint64_t>(std::chrono::nanoseconds(waited).count()),
                              std::memory_order_relaxed);
   MutexLock lock(state.mutex);
-  if (state.error != nullptr) std::rethrow_exception(state.error);
+  if (state.failure) state.failure.raise();
 }
 
 void SpillStore::wait_all() { impl_->queue.drain(); }

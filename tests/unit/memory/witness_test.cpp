@@ -29,7 +29,7 @@ namespace fs = std::filesystem;
 
 // The kernel charges a cgroup 64 pages at a time for each CPU; page tables are charged as well (one
 // page for each 2 MiB of small pages), and so are the heap records of the child itself.
-constexpr Bytes kSlack = 2 * kMiB;
+constexpr Bytes kSlack = 1 * kMiB;
 constexpr int kOutOfTune = 3;
 
 Bytes slack_of(Bytes used) { return kSlack + used / 256; }
