@@ -1,11 +1,13 @@
 #include "memory/io_queue.h"
 
+#include <new>
 #include <system_error>
 #include <utility>
 
 namespace plimsoll::memory {
 
 IoQueue::~IoQueue() {
+  if (forgotten_) return;
   while (run_one()) {
   }
   std::vector<std::thread> threads;
@@ -89,8 +91,11 @@ void IoQueue::work() {
 }
 
 void IoQueue::forget_threads() noexcept {
+  forgotten_ = true;
+  // The parent's jobs are not ours to run, nor are its locks ours to take: both are left behind.
   for (std::thread& t : threads_) t.detach();
-  threads_.clear();
+  new (std::nothrow) std::deque<Job>(std::move(urgent_));
+  new (std::nothrow) std::deque<Job>(std::move(jobs_));
 }
 
 }  // namespace plimsoll::memory

@@ -43,6 +43,7 @@ class IoQueue {
   const int wanted_;
   FaultPlan* const faults_;
   std::atomic<int> running_{0};
+  bool forgotten_ = false;
   Mutex mutex_;
   CondVar changed_;
   CondVar idle_;

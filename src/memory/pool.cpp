@@ -12,7 +12,7 @@
 namespace plimsoll::memory {
 namespace {
 
-// Tables of extents that fit a metadata block go there; larger ones go to the heap, charged too.
+// Extent tables are heap blocks: 16 bytes of the heap's own, in units of a cache line.
 constexpr Bytes kHeapRounding = 64;
 
 }  // namespace
@@ -127,11 +127,20 @@ bool Pool::place_small(Buffer* buffer, const BlockShape& shape) noexcept {
   return buffer->base_ != nullptr;
 }
 
+Bytes Pool::table_bytes(size_t extents) {
+  return extents == 1 ? 0 : round_up(extents * sizeof(Buffer::Extent) + 16, kHeapRounding);
+}
+
+Bytes Pool::metadata_of(Bytes size) const {
+  BlockShape shape = shape_of(size);
+  size_t extents = shape.small ? 1 : (size + shape.extent_bytes - 1) / shape.extent_bytes;
+  return round_up(sizeof(Buffer), 64) + table_bytes(extents);
+}
+
 bool Pool::make_table(Buffer* buffer) noexcept {
   size_t n = buffer->num_extents_;
   if (n == 1) return true;
-  auto charge =
-      blocks_->reserve(round_up(n * sizeof(Buffer::Extent), kHeapRounding), Tag::kMetadata);
+  auto charge = blocks_->reserve(table_bytes(n), Tag::kMetadata);
   if (!charge) return false;
   buffer->table_.reset(new (std::nothrow) Buffer::Extent[n]);
   if (buffer->table_ == nullptr) return false;

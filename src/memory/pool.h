@@ -68,6 +68,9 @@ class Pool {
   [[nodiscard]] std::optional<Reservation> try_reserve(Bytes bytes, Tag tag = Tag::kBuffer);
 
   BlockShape shape_of(Bytes size) const;
+  /// What the header and the extent table of a buffer of this size take of the metadata (headers
+  /// are charged in chunks of MetadataArena::kChunkBytes).
+  Bytes metadata_of(Bytes size) const;
 
   // Freed blocks kept with their pages, charged as kCache (clear_cache and trim also give back an
   // empty chunk of the metadata arena, which is charged as kMetadata).
@@ -104,6 +107,7 @@ class Pool {
   Buffer* new_buffer(Bytes size, const BlockShape& shape) noexcept;
   void delete_buffer(Buffer* buffer) noexcept;
   bool place_small(Buffer* buffer, const BlockShape& shape) noexcept;
+  static Bytes table_bytes(size_t extents);
   bool make_table(Buffer* buffer) noexcept;
   void link(Buffer* buffer) noexcept;
   void recycle(Buffer* buffer) noexcept;  // the last reference is gone

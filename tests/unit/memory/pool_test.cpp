@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "memory/host_resource.h"
-#include "memory/slab.h"
 #include "plimsoll/error.h"
 
 namespace plimsoll::memory {
@@ -21,19 +20,6 @@ struct PoolTest : testing::Test {
   HostResource resource;
   Ledger ledger{Ledger::kNoLimit, &faults};
 };
-
-TEST_F(PoolTest, SlabClassesWasteAtMostAnEighthAboveTheSmallest) {
-  for (Bytes size = 0; size <= 128 * kKiB; size += 7) {
-    uint32_t cls = SlabSet::class_of(size);
-    Bytes block = SlabSet::block_bytes(cls);
-    ASSERT_GE(block, size);
-    ASSERT_EQ(block % 64, 0u);
-    ASSERT_LT(cls, 128u);
-    ASSERT_LE(block - size, size / 8 + 64) << size;
-    Bytes next_smaller = cls == 0 ? 0 : SlabSet::block_bytes(cls - 1);
-    ASSERT_LT(next_smaller, std::max<Bytes>(size, 1)) << size;
-  }
-}
 
 TEST_F(PoolTest, ShapeRoundsToPagesAndUsesHugePagesOnlyWhereTheyWasteLittle) {
   Pool pool(ledger, resource);
@@ -356,31 +342,6 @@ TEST_F(PoolTest, ThreadsShareAPoolUnderALimit) {
   }
   EXPECT_LE(ledger.peak(), 8 * kMiB);
   EXPECT_EQ(ledger.used(), 0u);
-}
-
-TEST_F(PoolTest, MetadataComesInChargedChunks) {
-  MetadataArena arena(ledger, resource, nullptr);
-  std::vector<std::pair<void*, size_t>> blocks;
-  for (int i = 0; i < 5000; ++i) {
-    size_t bytes = static_cast<size_t>(i) % 512 + 1;
-    void* p = arena.try_allocate(bytes);
-    ASSERT_NE(p, nullptr);
-    ASSERT_EQ(reinterpret_cast<uintptr_t>(p) % 64, 0u);
-    std::memset(p, i, bytes);
-    blocks.push_back({p, bytes});
-  }
-  EXPECT_EQ(arena.live_blocks(), 5000u);
-  EXPECT_EQ(ledger.used(Tag::kMetadata) % MetadataArena::kChunkBytes, 0u);
-  EXPECT_LT(ledger.used(), 5000 * 288 * 1.3);
-  for (size_t i = 0; i < blocks.size(); ++i) {
-    ASSERT_EQ(*static_cast<unsigned char*>(blocks[i].first), static_cast<unsigned char>(i));
-    arena.deallocate(blocks[i].first, blocks[i].second);
-  }
-  EXPECT_EQ(ledger.used(Tag::kMetadata), MetadataArena::kChunkBytes);
-  arena.trim();
-  EXPECT_EQ(ledger.used(), 0u);
-  ledger.set_limit(1000);
-  EXPECT_EQ(arena.try_allocate(64), nullptr);
 }
 
 }  // namespace

@@ -12,10 +12,8 @@
 #include <random>
 #include <vector>
 
-#include "memory/checksum.h"
 #include "memory/host_resource.h"
 #include "memory/pool.h"
-#include "memory/spill_space.h"
 #include "plimsoll/error.h"
 #include "tests/unit/memory/faulty_file.h"
 
@@ -90,24 +88,6 @@ struct SpillStoreTest : testing::Test {
   HostResource resource;
   Ledger ledger{Ledger::kNoLimit, &faults};
 };
-
-TEST(Checksum, ShowsEverySingleBitAndLength) {
-  std::vector<std::byte> data(203);
-  for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::byte>(i * 31);
-  for (size_t length : {0u, 1u, 7u, 8u, 63u, 64u, 65u, 203u}) {
-    std::span<const std::byte> part(data.data(), length);
-    uint64_t sum = checksum(part);
-    for (size_t bit = 0; bit < 8 * length; ++bit) {
-      data[bit / 8] ^= static_cast<std::byte>(1 << bit % 8);
-      EXPECT_NE(checksum(part), sum) << bit;
-      data[bit / 8] ^= static_cast<std::byte>(1 << bit % 8);
-    }
-    if (length == 0) continue;
-    EXPECT_NE(checksum(part.first(length - 1)), sum);
-  }
-  std::vector<std::byte> zeros(4096);
-  EXPECT_NE(checksum(zeros), checksum(std::span(zeros).first(4088)));
-}
 
 TEST_F(SpillStoreTest, BringsBackWhatWasSpilled) {
   Pool pool(ledger, resource);
@@ -440,64 +420,6 @@ TEST_F(SpillStoreTest, AForkedChildIsToldToSpawnAndCannotCutTheFile) {
   EXPECT_EQ(store.stats().file_bytes, length);
   load(store, pool, b, b->all());
   expect_contents(b, 1, b->all());
-}
-
-TEST_F(SpillStoreTest, SpaceIsCutIntoFragmentsAndJoinedAgain) {
-  auto file = open_scratch(options.directory, false);
-  SpillSpace space(16 * kExtent);
-  Bytes none = 0;
-  std::vector<Fragments> taken;
-  for (int i = 0; i < 16; ++i) taken.push_back(space.take(*file, kExtent, &none));
-  EXPECT_THROW((void)space.take(*file, kExtent, &none), IoError);
-  for (int i = 0; i < 16; i += 2) space.give(taken[i]);
-  Fragments scattered = space.take(*file, 5 * kExtent, &none);
-  EXPECT_EQ(scattered.size(), 5u);
-  EXPECT_EQ(space.free(), 3 * kExtent);
-  space.give(scattered);
-  for (int i = 1; i < 16; i += 2) space.give(taken[i]);
-  EXPECT_EQ(space.take(*file, 16 * kExtent, &none).size(), 1u);
-}
-
-TEST_F(SpillStoreTest, SpaceKeepsItsInvariantUnderRandomUse) {
-  auto file = open_scratch(options.directory, false);
-  std::mt19937 random(5);
-  SpillSpace space(200 * kExtent);
-  std::vector<Fragments> taken;
-  Bytes promise = 0;
-  for (int step = 0; step < 5000; ++step) {
-    int what = random() % 5;
-    try {
-      if (what == 0 && promise < 50 * kExtent) {
-        space.promise(*file, 3 * kExtent);
-        promise += 3 * kExtent;
-      } else if (what <= 2) {
-        taken.push_back(space.take(*file, (random() % 9 + 1) * kExtent, &promise));
-      } else if (!taken.empty()) {
-        std::swap(taken[random() % taken.size()], taken.back());
-        space.give(taken.back());
-        taken.pop_back();
-      }
-    } catch (const IoError& e) {
-      ASSERT_EQ(e.error_number(), ENOSPC);
-    }
-    if (step % 50 == 0) space.shrink(*file);
-    ASSERT_GE(space.free(), space.promised());
-    ASSERT_EQ(space.promised(), promise);
-    ASSERT_LE(space.length(), 200 * kExtent);
-    Bytes sum = 0;
-    std::vector<bool> owned(200);
-    for (auto& fragments : taken) {
-      for (auto& f : fragments) {
-        sum += f.size;
-        for (Bytes at = f.offset; at < f.offset + f.size; at += kExtent) {
-          ASSERT_LT(at, space.length());
-          ASSERT_FALSE(owned[at / kExtent]);
-          owned[at / kExtent] = true;
-        }
-      }
-    }
-    ASSERT_EQ(space.used(), sum);
-  }
 }
 
 TEST_F(SpillStoreTest, TransfersHoldNoReferenceOnceTheyAreWaitedFor) {

@@ -200,12 +200,21 @@ void churn(const Cgroup* cgroup, Report& report) {
 constexpr const char* kMoments[] = {"small",    "medium",  "huge",    "cut",  "cached",
                                     "recycled", "churned", "cleared", "empty"};
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+constexpr char kShadow[] = "the sanitizer's shadow pages are resident too";
+
 TEST(Witness, ResidentSetIsWhatTheLedgerSays) {
+  if (kSanitized) GTEST_SKIP() << kShadow;
   Report report = in_child([](Report& r) { churn(nullptr, r); });
   for (const char* moment : kMoments) expect_in_tune(report, moment, "rss");
 }
 
 TEST(Witness, CgroupChargeIsWhatTheLedgerSays) {
+  if (kSanitized) GTEST_SKIP() << kShadow;
   Cgroup cgroup;
   if (!cgroup.exists()) GTEST_SKIP() << "no memory cgroup v1 that this user may divide";
   Report report = in_child([&](Report& r) {
@@ -219,6 +228,7 @@ TEST(Witness, CgroupChargeIsWhatTheLedgerSays) {
 TEST(Witness, SpillingStaysInsideAHardCgroupLimit) {
   constexpr Bytes kLimit = 64 * kMiB;
   constexpr Bytes kMargin = 8 * kMiB;
+  if (kSanitized) GTEST_SKIP() << kShadow;
   Cgroup cgroup;
   if (!cgroup.exists()) GTEST_SKIP() << "no memory cgroup v1 that this user may divide";
   fs::path directory = fs::path("/var/tmp") / ("plimsoll-witness-" + std::to_string(getpid()));
@@ -273,6 +283,7 @@ TEST(Witness, SpillingStaysInsideAHardCgroupLimit) {
 }
 
 TEST(Witness, RlimitAsIsARefusalAndNotTheEnd) {
+  if (kSanitized) GTEST_SKIP() << kShadow;
   Report report = in_child([](Report& r) {
     HostResource resource;
     Ledger ledger(200 * kMiB);
