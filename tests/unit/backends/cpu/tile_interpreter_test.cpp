@@ -163,6 +163,25 @@ TEST(TileInterpreter, FusingNeverChangesBits) {
   }
 }
 
+// Gathered 16-bit tiles are widened inside their slot.
+TEST(TileInterpreter, SixteenBitFloatsAreReadFromAnyLayout) {
+  const Shape shape{150, 90};
+  std::vector<uint16_t> a(150 * 90), plain(150 * 90), want(150 * 90), got(150 * 90);
+  for (Dtype t : {Dtype::kFloat16, Dtype::kBfloat16}) {
+    for (size_t i = 0; i < a.size(); ++i) a[i] = static_cast<uint16_t>(0x3800 + i * 13 % 2000);
+    const TileProgram p = one_op(TileOp::kSquare, t, t, 1);
+    for (const Strides& s :
+         {Strides{1, 150}, Strides{0, 1}, Strides{1, 0}, Strides{0, 0}, Strides{-90, 1}}) {
+      uint16_t* from = a.data() + (s[0] < 0 ? 149 * 90 : 0);
+      for (int i = 0; i < 150; ++i)
+        for (int j = 0; j < 90; ++j) plain[i * 90 + j] = from[i * s[0] + j * s[1]];
+      EXPECT_TRUE(run(p, {tensor(from, t, shape, s)}, {tensor(got.data(), t, shape)}));
+      EXPECT_TRUE(run(p, {tensor(plain.data(), t, shape)}, {tensor(want.data(), t, shape)}));
+      EXPECT_EQ(got, want) << name_of(t) << " " << s[0] << " " << s[1];
+    }
+  }
+}
+
 TEST(TileInterpreter, OutputMayBeTheBytesOfAnInput) {
   // out0 lies over a, which the second instruction still reads; out1 lies over b.
   const int64_t n = 5000;
