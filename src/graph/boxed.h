@@ -52,6 +52,13 @@ struct Unbox<int> {
   static int get(Box& b) { return static_cast<int>(Unbox<int64_t>::get(b)); }
 };
 template <>
+struct Unbox<array> {  // an int stands for a constant, in `int | array`
+  static array get(Box& b) {
+    if (auto* i = std::get_if<int64_t>(&b)) return array(*i);
+    return std::get<array>(std::move(b));
+  }
+};
+template <>
 struct Unbox<Dims> {  // an int stands for a tuple of one
   static Dims get(Box& b) {
     if (auto* i = std::get_if<int64_t>(&b)) return Dims{*i};

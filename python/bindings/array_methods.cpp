@@ -1,0 +1,220 @@
+// Methods and properties of array that are more than a function of its first argument.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+
+#include <algorithm>
+#include <string>
+
+#include "base/check.h"
+#include "bindings/array.h"
+#include "bindings/array_type.h"
+#include "bindings/convert.h"
+#include "bindings/device.h"
+#include "bindings/dtype.h"
+#include "bindings/errors.h"
+#include "bindings/index.h"
+#include "bindings/numpy.h"
+#include "plimsoll/ops/complex.h"
+#include "plimsoll/ops/view.h"
+
+namespace plimsoll::python {
+namespace {
+
+struct ArrayAt {
+  array a;
+  nb::object key;
+};
+
+struct ArrayIterator {
+  array a;
+  int64_t next = 0;
+};
+
+template <typename F, typename... Extra>
+void method(const char* name, F f, const Extra&... extra) {
+  nb::handle cls(reinterpret_cast<PyObject*>(array_type));
+  nb::cpp_function_def(f, nb::scope(cls), nb::name(name), nb::is_method(), extra...);
+}
+
+// reshape(2, 3) and reshape((2, 3)) mean the same.
+Dims dims_of(const nb::args& args, const char* what) {
+  Dims out;
+  PyObject* given = args.ptr();
+  if (args.size() == 1 && PySequence_Check(args[0].ptr())) given = args[0].ptr();
+  PLIMSOLL_CHECK(to_ints(given, out), TypeError, "{}: expected integers", what);
+  return out;
+}
+
+void require_stream(nb::handle stream) {
+  PLIMSOLL_CHECK(check_stream(stream.ptr()), TypeError,
+                 "stream: expected a Stream, Device or None, got {}",
+                 Py_TYPE(stream.ptr())->tp_name);
+}
+
+nb::object item(const array& a) {
+  PLIMSOLL_CHECK(a.size() == 1, ValueError,
+                 "[convert] Only length-1 arrays can be converted to Python scalars.");
+  std::vector<std::byte> bytes = read_elements(a);
+  nb::object o = nb::steal(element(bytes.data(), a.dtype()));
+  if (!o) throw nb::python_error();
+  return o;
+}
+
+array update(const ArrayAt& at, nb::handle value, Update how) {
+  array v = is_array(value.ptr())    ? nb::cast<array>(value)
+            : is_scalar(value.ptr()) ? *weak_scalar(value.ptr())
+                                     : make_array(value, std::nullopt);
+  return update_item(at.a, at.key, v, how);
+}
+
+void bind_helpers(nb::module_& m) {
+  nb::class_<ArrayAt> at(m, "ArrayAt", "What array.at gives: updates of x[key] that all count.");
+  at.def(
+      "__getitem__",
+      [](const ArrayAt& at, nb::object key) {
+        return ArrayAt{at.a, std::move(key)};
+      },
+      nb::arg("key").none());
+  auto add = [&](const char* name, Update how) {
+    at.def(
+        name, [how](const ArrayAt& at, nb::handle value) { return update(at, value, how); },
+        nb::arg("value"),
+        nb::sig((std::string("def ") + name + "(self, value: object) -> array").c_str()));
+  };
+  add("add", Update::kAdd);
+  add("subtract", Update::kSubtract);
+  add("multiply", Update::kMultiply);
+  add("divide", Update::kDivide);
+  add("maximum", Update::kMaximum);
+  add("minimum", Update::kMinimum);
+  nb::class_<ArrayIterator>(m, "ArrayIterator")
+      .def("__iter__", [](nb::handle self) { return nb::borrow(self); })
+      .def("__next__", [](ArrayIterator& it) {
+        if (it.next >= it.a.shape()[0]) throw nb::stop_iteration();
+        return get_item(it.a, nb::int_(it.next++));
+      });
+}
+
+void bind_shape_methods() {
+  method(
+      "reshape",
+      [](const array& a, nb::args shape, nb::handle stream) {
+        require_stream(stream);
+        return reshape(a, dims_of(shape, "reshape"));
+      },
+      nb::arg("shape"), nb::kw_only(), nb::arg("stream") = nb::none(),
+      "The elements in another shape. Equivalent to :func:`reshape`, dimensions given one by one\n"
+      "or as a tuple.");
+  method(
+      "transpose",
+      [](const array& a, nb::args axes, nb::handle stream) {
+        require_stream(stream);
+        bool none = axes.size() == 0 || (axes.size() == 1 && axes[0].is_none());
+        return none ? transpose(a) : transpose(a, dims_of(axes, "transpose"));
+      },
+      nb::arg("axes"), nb::kw_only(), nb::arg("stream") = nb::none(),
+      "The axes in another order. Equivalent to :func:`transpose`.");
+}
+
+void bind_value_methods(nb::module_& m) {
+  method("item", item, "The value of a one-element array as a Python number.");
+  method("tolist", to_list, "The elements as nested lists, or a number for a 0-d array.");
+  method("__iter__", [](const array& a) {
+    PLIMSOLL_CHECK(a.ndim() > 0, TypeError, "iterating over a 0-d array");
+    return ArrayIterator{a};
+  });
+  method("__complex__", [](const array& a) {
+    array one = a;
+    nb::object v = item(one);
+    Py_complex c = PyComplex_AsCComplex(v.ptr());
+    return nb::steal(PyComplex_FromCComplex(c));
+  });
+  method("__copy__", [](const array& a) { return a; });
+  method(
+      "__deepcopy__", [](const array& a, nb::handle) { return a; }, nb::arg("memo").none());
+  method(
+      "__array__",
+      [](const array& a, nb::handle dtype, nb::handle copy) {
+        PLIMSOLL_CHECK(copy.ptr() != Py_False, ValueError,
+                       "[__array__] expected that a copy may be made");
+        return to_numpy(a, dtype);
+      },
+      nb::arg("dtype") = nb::none(), nb::arg("copy") = nb::none(),
+      "A NumPy array with a copy of the elements (bfloat16 as float32).");
+  method("__reduce__", [m](const array& a) {
+    std::vector<std::byte> bytes = read_elements(a);
+    nb::object shape = nb::steal(from_box(graph::Box(Dims(a.shape())), false));
+    return nb::make_tuple(
+        m.attr("_array_from_bytes"),
+        nb::make_tuple(nb::bytes(reinterpret_cast<const char*>(bytes.data()), bytes.size()), shape,
+                       a.dtype()));
+  });
+  m.def(
+      "_array_from_bytes",
+      [](nb::bytes bytes, nb::handle shape, Dtype dtype) {
+        Dims dims;
+        PLIMSOLL_CHECK(to_ints(shape.ptr(), dims), TypeError, "expected a shape");
+        PLIMSOLL_CHECK(bytes.size() == static_cast<size_t>(num_elements(dims)) * size_of(dtype),
+                       ValueError, "expected as many bytes as the shape has");
+        return array(bytes.c_str(), dims, dtype);
+      },
+      "An array of a shape and Dtype from row-major bytes.");
+  method(
+      "__format__",
+      [](nb::handle self, const nb::str& spec) -> nb::object {
+        const array& a = unwrap(self.ptr());
+        if (a.ndim() > 0 || nb::len(spec) == 0) return nb::str(self);
+        return nb::steal(PyObject_Format(item(a).ptr(), spec.ptr()));
+      },
+      nb::arg("format_spec"));
+}
+
+PyObject* get_t(PyObject* self, void*) {
+  return guarded([&] { return wrap(transpose(unwrap(self))); });
+}
+
+PyObject* get_mt(PyObject* self, void*) {
+  return guarded([&] {
+    const array& a = unwrap(self);
+    PLIMSOLL_CHECK(a.ndim() >= 2, ValueError, "[mT] expected at least 2 dimensions, got {}",
+                   a.ndim());
+    return wrap(swapaxes(a, -1, -2));
+  });
+}
+
+PyObject* get_real(PyObject* self, void*) {
+  return guarded([&] { return wrap(real(unwrap(self))); });
+}
+
+PyObject* get_imag(PyObject* self, void*) {
+  return guarded([&] { return wrap(imag(unwrap(self))); });
+}
+
+PyObject* get_at(PyObject* self, void*) {
+  return guarded([&] { return nb::cast(ArrayAt{unwrap(self), nb::none()}).release().ptr(); });
+}
+
+void property(PyGetSetDef* def) {
+  nb::object descriptor = nb::steal(PyDescr_NewGetSet(array_type, def));
+  if (!descriptor || PyObject_SetAttrString(reinterpret_cast<PyObject*>(array_type), def->name,
+                                            descriptor.ptr()) < 0)
+    throw nb::python_error();
+}
+
+}  // namespace
+
+void bind_array_methods(nb::module_& m) {
+  bind_helpers(m);
+  bind_shape_methods();
+  bind_value_methods(m);
+  static PyGetSetDef properties[] = {
+      {"T", get_t, nullptr, "The array with its axes reversed.", nullptr},
+      {"mT", get_mt, nullptr, "The array with its last two axes exchanged.", nullptr},
+      {"real", get_real, nullptr, "The real part.", nullptr},
+      {"imag", get_imag, nullptr, "The imaginary part.", nullptr},
+      {"at", get_at, nullptr, "Updates in which repeated indices all count: x.at[i].add(v).",
+       nullptr}};
+  for (PyGetSetDef& p : properties) property(&p);
+}
+
+}  // namespace plimsoll::python

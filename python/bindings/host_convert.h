@@ -1,0 +1,29 @@
+// Conversion of host elements between dtypes, for lists, NumPy arrays and Python numbers.
+#pragma once
+
+#include <complex>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "plimsoll/dtype.h"
+
+namespace plimsoll::python {
+
+/// Converts `count` elements as C casts do (float to half rounds to nearest even; a complex number
+/// loses its imaginary part; anything becomes bool by comparison with 0).
+void convert_elements(const void* from, Dtype from_dtype, void* to, Dtype to_dtype, size_t count);
+
+template <typename T>
+T load_as(const void* p) {
+  T v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+/// One element as a complex double, whatever its dtype; int64 values beyond 2^53 round.
+std::complex<double> element_as_complex(const void* p, Dtype dtype);
+/// One element of an integral dtype; uint64 wraps.
+int64_t element_as_int(const void* p, Dtype dtype);
+
+}  // namespace plimsoll::python

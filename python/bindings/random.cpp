@@ -1,0 +1,67 @@
+#include "bindings/random.h"
+
+#include <nanobind/nanobind.h>
+
+#include <chrono>
+
+#include "bindings/array_type.h"
+#include "bindings/op_function.h"
+#include "plimsoll/ops/random.h"
+#include "plimsoll/ops/view.h"
+
+namespace plimsoll::python {
+namespace {
+
+// A list of one key, as MLX's `random.state`: compiled functions can take and return it.
+PyObject* state = nullptr;
+
+std::vector<array> split_key(const array& key) {
+  array keys = random::split(key, 2);
+  return {reshape(slice(keys, {0, 0}, {1, 2}), {2}), reshape(slice(keys, {1, 0}, {2, 2}), {2})};
+}
+
+// The state starts from the clock, on first use, so that importing allocates nothing.
+nb::list ready_state() {
+  nb::list list = nb::borrow<nb::list>(state);
+  if (nb::len(list) == 0) {
+    auto now = std::chrono::system_clock::now().time_since_epoch();
+    list.append(random::key(
+        static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count())));
+  }
+  return list;
+}
+
+}  // namespace
+
+array next_random_key() {
+  nb::list list = ready_state();
+  std::vector<array> keys = split_key(nb::cast<array>(list[0]));
+  list[0] = keys[0];
+  return keys[1];
+}
+
+void bind_random(nb::module_& m) {
+  nb::module_ sub = nb::hasattr(m, "random") ? nb::borrow<nb::module_>(m.attr("random"))
+                                             : m.def_submodule("random");
+  nb::list list;
+  state = list.ptr();
+  Py_INCREF(state);
+  sub.def(
+      "seed",
+      [](uint64_t seed) {
+        nb::list s = nb::borrow<nb::list>(state);
+        s.clear();
+        s.append(random::key(seed));
+      },
+      nb::arg("seed"),
+      "Starts the global random state again.\n\n"
+      "Args:\n    seed: Any integer of 64 bits.\n\n"
+      "Example:\n\n    >>> mx.random.seed(7)\n    >>> a = mx.random.uniform()\n"
+      "    >>> mx.random.seed(7)\n    >>> (a == mx.random.uniform()).item()\n    True");
+  if (!nb::hasattr(sub, "key"))
+    sub.def("key", random::key, nb::arg("seed"), "A key (uint32, two words) made from a seed.");
+  sub.def("_state", ready_state, nb::sig("def _state() -> list[array]"),
+          "The list that holds the global key.");
+}
+
+}  // namespace plimsoll::python

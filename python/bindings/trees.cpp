@@ -1,0 +1,151 @@
+#include "bindings/trees.h"
+
+#include <nanobind/nanobind.h>
+
+#include <string>
+
+#include "base/check.h"
+#include "bindings/array_type.h"
+
+namespace plimsoll::python {
+namespace {
+
+template <typename F>
+void each_array(nb::handle tree, F&& f) {
+  PyObject* o = tree.ptr();
+  if (is_array(o)) {
+    f(o);
+  } else if (PyList_Check(o) || PyTuple_Check(o)) {
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(o); ++i)
+      each_array(PySequence_Fast_GET_ITEM(o, i), f);
+  } else if (PyDict_Check(o)) {
+    PyObject *key, *value;
+    Py_ssize_t at = 0;
+    while (PyDict_Next(o, &at, &key, &value)) each_array(value, f);
+  }
+}
+
+nb::object rebuild(nb::handle tree, const std::vector<array>& arrays, size_t& next);
+
+nb::object rebuild_sequence(PyObject* o, const std::vector<array>& arrays, size_t& next) {
+  nb::list items;
+  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(o); ++i)
+    items.append(rebuild(PySequence_Fast_GET_ITEM(o, i), arrays, next));
+  if (PyList_Check(o)) return items;
+  if (PyTuple_CheckExact(o)) return nb::steal(PyList_AsTuple(items.ptr()));
+  nb::handle type(reinterpret_cast<PyObject*>(Py_TYPE(o)));
+  if (nb::hasattr(type, "_make")) return type.attr("_make")(items);
+  return nb::steal(PyList_AsTuple(items.ptr()));
+}
+
+nb::object rebuild(nb::handle tree, const std::vector<array>& arrays, size_t& next) {
+  PyObject* o = tree.ptr();
+  if (is_array(o)) {
+    PLIMSOLL_ASSERT(next < arrays.size());
+    return nb::cast(arrays[next++]);
+  }
+  if (PyList_Check(o) || PyTuple_Check(o)) return rebuild_sequence(o, arrays, next);
+  if (!PyDict_Check(o)) return nb::borrow(tree);
+  nb::dict out;
+  PyObject *key, *value;
+  Py_ssize_t at = 0;
+  while (PyDict_Next(o, &at, &key, &value)) out[nb::handle(key)] = rebuild(value, arrays, next);
+  return out;
+}
+
+void replace_below(nb::handle tree, const std::vector<array>& arrays, size_t& next) {
+  PyObject* o = tree.ptr();
+  auto fresh = [&] {
+    PLIMSOLL_ASSERT(next < arrays.size());
+    return nb::cast(arrays[next++]);
+  };
+  if (is_array(o)) {
+    unwrap(o) = nb::cast<array>(fresh());
+  } else if (PyList_Check(o)) {
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(o); ++i) {
+      PyObject* item = PyList_GET_ITEM(o, i);
+      if (is_array(item))
+        PyList_SetItem(o, i, fresh().release().ptr());
+      else
+        replace_below(item, arrays, next);
+    }
+  } else if (PyTuple_Check(o)) {
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(o); ++i)
+      replace_below(PyTuple_GET_ITEM(o, i), arrays, next);
+  } else if (PyDict_Check(o)) {
+    PyObject *key, *value;
+    Py_ssize_t at = 0;
+    while (PyDict_Next(o, &at, &key, &value)) {  // setting a present key keeps the iteration valid
+      if (!is_array(value))
+        replace_below(value, arrays, next);
+      else if (PyDict_SetItem(o, key, fresh().ptr()) < 0)
+        throw nb::python_error();
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<array> arrays_in(nb::handle tree) {
+  std::vector<array> out;
+  each_array(tree, [&](PyObject* o) { out.push_back(unwrap(o)); });
+  return out;
+}
+
+nb::object with_arrays(nb::handle tree, const std::vector<array>& arrays) {
+  size_t next = 0;
+  nb::object out = rebuild(tree, arrays, next);
+  PLIMSOLL_ASSERT(next == arrays.size());
+  return out;
+}
+
+void replace_arrays(nb::handle tree, const std::vector<array>& arrays) {
+  size_t next = 0;
+  replace_below(tree, arrays, next);
+  PLIMSOLL_ASSERT(next == arrays.size());
+}
+
+bool only_arrays(nb::handle tree) {
+  PyObject* o = tree.ptr();
+  if (is_array(o)) return true;
+  if (PyList_Check(o) || PyTuple_Check(o)) {
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(o); ++i)
+      if (!only_arrays(PySequence_Fast_GET_ITEM(o, i))) return false;
+    return true;
+  }
+  if (!PyDict_Check(o)) return false;
+  PyObject *key, *value;
+  Py_ssize_t at = 0;
+  while (PyDict_Next(o, &at, &key, &value))
+    if (!only_arrays(value)) return false;
+  return true;
+}
+
+void structure_of(nb::handle tree, std::string& out) {
+  PyObject* o = tree.ptr();
+  if (is_array(o)) {
+    out += '*';
+  } else if (PyList_Check(o) || PyTuple_Check(o)) {
+    out += PyList_Check(o) ? '[' : '(';
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(o); ++i) {
+      structure_of(PySequence_Fast_GET_ITEM(o, i), out);
+      out += ',';
+    }
+    out += PyList_Check(o) ? ']' : ')';
+  } else if (PyDict_Check(o)) {
+    out += '{';
+    PyObject *key, *value;
+    Py_ssize_t at = 0;
+    while (PyDict_Next(o, &at, &key, &value)) {
+      out += nb::repr(key).c_str();
+      out += ':';
+      structure_of(value, out);
+      out += ',';
+    }
+    out += '}';
+  } else {
+    out += nb::repr(tree).c_str();
+  }
+}
+
+}  // namespace plimsoll::python
