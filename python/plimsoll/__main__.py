@@ -1,0 +1,7 @@
+"""``python -m plimsoll``."""
+
+import sys
+
+from plimsoll.cli import main
+
+sys.exit(main())

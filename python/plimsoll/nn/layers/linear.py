@@ -1,0 +1,93 @@
+"""Identity, Linear and Bilinear."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import plimsoll.core as mx
+from plimsoll.nn.layers.base import Module
+
+
+class Identity(Module):
+    """Returns its argument, and ignores what it is made with."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """``x``."""
+        return x
+
+
+class Linear(Module):
+    """x @ weight.T + bias over the last axis.
+
+    Parameters start uniform in ±1/sqrt(input_dims).
+
+    Args:
+        input_dims: Features of the input.
+        output_dims: Features of the output.
+        bias: Whether a bias is added.
+
+    Example:
+        >>> nn.Linear(4, 2)(mx.ones((3, 4))).shape
+        (3, 2)
+    """
+
+    weight: mx.array
+    bias: mx.array
+
+    def __init__(self, input_dims: int, output_dims: int, bias: bool = True) -> None:
+        super().__init__()
+        bound = math.sqrt(1.0 / input_dims)
+        self.weight = mx.random.uniform(-bound, bound, (output_dims, input_dims))
+        if bias:
+            self.bias = mx.random.uniform(-bound, bound, (output_dims,))
+
+    def _extra_repr(self) -> str:
+        outputs, inputs = self.weight.shape
+        return f"input_dims={inputs}, output_dims={outputs}, bias={'bias' in self}"
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """Applies the layer to the last axis of ``x``."""
+        y = x @ self.weight.T
+        return y + self.bias if "bias" in self else y
+
+
+class Bilinear(Module):
+    """x1 @ weight[i] @ x2 for each output feature i, plus a bias.
+
+    Args:
+        input1_dims: Features of the first input.
+        input2_dims: Features of the second input.
+        output_dims: Features of the output.
+        bias: Whether a bias is added.
+    """
+
+    weight: mx.array
+    bias: mx.array
+
+    def __init__(
+        self, input1_dims: int, input2_dims: int, output_dims: int, bias: bool = True
+    ) -> None:
+        super().__init__()
+        bound = math.sqrt(1.0 / input1_dims)
+        self.weight = mx.random.uniform(-bound, bound, (output_dims, input2_dims, input1_dims))
+        if bias:
+            self.bias = mx.random.uniform(-bound, bound, (output_dims,))
+
+    def _extra_repr(self) -> str:
+        outputs, second, first = self.weight.shape
+        return (
+            f"input1_dims={first}, input2_dims={second}, output_dims={outputs}, "
+            f"bias={'bias' in self}"
+        )
+
+    def __call__(self, x1: mx.array, x2: mx.array) -> mx.array:
+        """Applies the layer to the last axes of ``x1`` and ``x2``, whose others are equal."""
+        outputs, second, first = self.weight.shape
+        rows = x1.reshape(-1, first) @ self.weight.reshape(outputs * second, first).T
+        products = rows.reshape(-1, outputs, second) @ x2.reshape(-1, second, 1)
+        y = products.reshape(*x1.shape[:-1], outputs)
+        return y + self.bias if "bias" in self else y
