@@ -1,5 +1,6 @@
 // array(value, dtype): scalars, nested sequences, NumPy arrays.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
 
 #include <complex>
 #include <cstring>
