@@ -141,11 +141,11 @@ void bind_value_methods(nb::module_& m) {
       },
       nb::arg("dtype") = nb::none(), nb::arg("copy") = nb::none(),
       "A NumPy array with a copy of the elements (bfloat16 as float32).");
-  method("__reduce__", [m](const array& a) {
+  method("__reduce__", [](const array& a) {
     std::vector<std::byte> bytes = read_elements(a);
     nb::object shape = nb::steal(from_box(graph::Box(Dims(a.shape())), false));
     return nb::make_tuple(
-        m.attr("_array_from_bytes"),
+        nb::module_::import_("plimsoll._pickle").attr("array_from_bytes"),
         nb::make_tuple(nb::bytes(reinterpret_cast<const char*>(bytes.data()), bytes.size()), shape,
                        a.dtype()));
   });

@@ -75,16 +75,17 @@ array edges(const array& a) {
 PyObject* repr(PyObject* self) {
   return guarded([&]() -> PyObject* {
     array a = unwrap(self);
-    std::string body = "[]";
+    std::vector<std::byte> bytes;
+    Shape shown_shape = a.shape();
     if (a.size() > 0) {
       if (!a.is_available()) without_gil([&] { a.eval(); });
       array shown = edges(a);
-      std::vector<std::byte> bytes = read_elements(shown);
-      Printer printer{shown.shape(), a.shape(), a.dtype(), bytes.data(), {}};
-      printer.print(0);
-      body = std::move(printer.out);
+      shown_shape = shown.shape();
+      bytes = read_elements(shown);
     }
-    std::string text = fmt::format("array({}, dtype={})", body, name_of(a.dtype()));
+    Printer printer{shown_shape, a.shape(), a.dtype(), bytes.data(), {}};
+    printer.print(0);
+    std::string text = fmt::format("array({}, dtype={})", printer.out, name_of(a.dtype()));
     return PyUnicode_FromStringAndSize(text.data(), static_cast<Py_ssize_t>(text.size()));
   });
 }

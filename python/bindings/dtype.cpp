@@ -52,8 +52,9 @@ void bind_values(nanobind::module_& m) {
           },
           nb::arg("other").none())
       .def("__hash__", [](const DtypeValue& d) { return static_cast<int>(d.dtype); })
-      .def("__reduce__", [m](const DtypeValue& d) {
-        return nb::make_tuple(m.attr("_dtype"), nb::make_tuple(std::string(name_of(d.dtype))));
+      .def("__reduce__", [](const DtypeValue& d) {
+        return nb::make_tuple(nb::module_::import_("plimsoll._pickle").attr("dtype"),
+                              nb::make_tuple(std::string(name_of(d.dtype))));
       });
   for (int i = 0; i < kNumDtypes; ++i) {
     auto dtype = static_cast<Dtype>(i);

@@ -133,15 +133,16 @@ class Pullback {
 std::pair<Arrays, Arrays> pull_back(const Function& fn, const Arrays& primals,
                                     const std::function<Arrays(const Arrays&)>& cotangents_of) {
   Arrays tracers, outputs, grads;
+  for (const array& p : primals) tracers.push_back(tracer_of(p));
   {
+    ActiveTracers mine(tracers);
     TraceScope scope;
-    for (const array& p : primals) tracers.push_back(tracer_of(p));
     outputs = fn(tracers);
+    Arrays cotangents = cotangents_of(outputs);
+    Pullback pullback(outputs, tracers);
+    for (size_t i = 0; i < outputs.size(); ++i) pullback.seed(outputs[i], cotangents[i]);
+    grads = pullback.run();
   }
-  Arrays cotangents = cotangents_of(outputs);
-  Pullback pullback(outputs, tracers);
-  for (size_t i = 0; i < outputs.size(); ++i) pullback.seed(outputs[i], cotangents[i]);
-  grads = pullback.run();
   Arrays all = outputs;
   all.insert(all.end(), grads.begin(), grads.end());
   std::vector<Node*> order = recorded_order(all);

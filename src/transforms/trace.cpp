@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "plimsoll/ops/cast.h"
-
 namespace plimsoll {
 namespace transforms {
 namespace {
@@ -11,20 +9,43 @@ namespace {
 using graph::Node;
 
 thread_local int depth = 0;
+thread_local std::vector<const Node*> active;
 
 // No kernel has this name, so evaluating a placeholder is refused by name.
 constinit const graph::OpDef kPlaceholder{.name = "placeholder", .differentiable = false};
+
+// The same bytes under another node; an outer transform sees through it.
+constinit const graph::OpDef kAlias{
+    .name = "alias",
+    .kind = graph::Kind::kView,
+    .infer = [](const OpInstance& op,
+                std::vector<TensorSpec>& out) { out.push_back(op.inputs[0]); },
+    .vjp = [](const graph::VjpArgs& v) -> Arrays { return {v.cotangents[0]}; },
+    .vmap = [](const graph::VmapArgs& v) -> graph::VmapResult {
+      return {{v.inputs[0]}, {v.axes[0]}};
+    },
+    .view =
+        [](const graph::ViewArgs& v, Layout& out) {
+          out = v.in_layout;
+          return true;
+        },
+};
 
 }  // namespace
 
 TraceScope::TraceScope() { ++depth; }
 TraceScope::~TraceScope() { --depth; }
 
+ActiveTracers::ActiveTracers(const Arrays& tracers) : count_(tracers.size()) {
+  for (const array& t : tracers) active.push_back(t.node());
+}
+ActiveTracers::~ActiveTracers() { active.resize(active.size() - count_); }
+
 array tracer_of(const array& value) {
   const Node* node = value.node();
   array out = node->is(Node::kConstant) && !node->is(Node::kTracer)
                   ? graph::constant(node->constant)
-                  : stop_gradient(value);
+                  : graph::record(kAlias, {value});
   out.node()->flags |= Node::kTracer;
   return out;
 }
@@ -70,7 +91,8 @@ void settle_flags(std::span<const Node* const> order, const Arrays& tracers) {
     auto* node = const_cast<Node*>(seen);
     bool own = std::any_of(tracers.begin(), tracers.end(),
                            [&](const array& t) { return t.node() == node; });
-    if (node->inputs.empty() && !own) continue;  // another transform's tracer
+    if (node->inputs.empty() && !own) continue;  // a placeholder
+    if (std::find(active.begin(), active.end(), node) != active.end()) continue;
     bool traced = std::any_of(node->inputs.begin(), node->inputs.end(),
                               [](const Node* in) { return in->is(Node::kTracer); });
     if (!traced) node->flags &= static_cast<uint8_t>(~Node::kTracer);

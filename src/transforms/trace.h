@@ -19,6 +19,18 @@ class TraceScope {
   TraceScope& operator=(const TraceScope&) = delete;
 };
 
+/// Keeps settle_flags of inner transforms from touching these tracers while it lives.
+class ActiveTracers {
+ public:
+  explicit ActiveTracers(const Arrays& tracers);
+  ~ActiveTracers();
+  ActiveTracers(const ActiveTracers&) = delete;
+  ActiveTracers& operator=(const ActiveTracers&) = delete;
+
+ private:
+  size_t count_;
+};
+
 /// The same value as a node of its own, flagged kTracer, so that what depends on it can be told.
 array tracer_of(const array& value);
 /// A flagged node without a value, which only recording may use.
