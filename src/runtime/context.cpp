@@ -297,6 +297,9 @@ void Context::copy_out(const graph::Node& node, void* out) {
   const graph::Storage& s = *node.storage;
   size_t item = size_of(node.dtype);
   if (num_elements(node.shape) == 0) return;
+  Bytes staging = 2 * pool_->options().extent_bytes;  // what the store copies through
+  if (ledger_.available() < staging)
+    evict_to(ledger_.limit() > staging ? ledger_.limit() - staging : 0);
   ElementSpan span = element_span(node.shape, s.layout);
   ByteRange range{static_cast<Bytes>(span.first) * item, static_cast<Bytes>(span.last + 1) * item};
   if (is_row_contiguous(node.shape, s.layout.strides)) return store_->copy_out(s.buffer, range, to);

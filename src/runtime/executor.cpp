@@ -115,30 +115,23 @@ void Executor::run_whole(const plan::Unit& unit) {
   const plan::Step& step = plan_.steps[unit.body[0]];
   size_t inputs = step.first_output - step.first_input;
   size_t count = step.end - step.first_input;
-  SmallVector<ValueId, 8> ids;
+  // Each buffer is pinned as soon as it is there: making room for the next one must not evict it.
   std::vector<memory::BufferRef> buffers(count);
-  for (size_t k = 0; k < count; ++k) {
-    ValueId id = plan_.operands[step.first_input + k].value;
-    if (k < inputs) {
-      make_resident(id);
-      buffers[k] = slots_[id].buffer;
-    } else if (k == inputs && step.donor != kNone && !slots_[id].done) {
-      buffers[k] = slots_[step.donor].buffer;
-    } else {
-      // A value that is live already is computed again beside it (recomputing a sibling).
-      buffers[k] = allocate(plan_.values[id].nbytes, Tag::kBuffer);
-    }
-  }
-  memory::BufferRef scratch;
-  if (step.workspace + step.carry > 0)
-    scratch = allocate(step.workspace + step.carry + 64, Tag::kWorkspace);
-
   std::vector<memory::Pin> pins;
   pins.reserve(count + 1);
   std::vector<device::Tensor> tensors;
   tensors.reserve(count);
   for (size_t k = 0; k < count; ++k) {
     const plan::Operand& o = plan_.operands[step.first_input + k];
+    if (k < inputs) {
+      make_resident(o.value);
+      buffers[k] = slots_[o.value].buffer;
+    } else if (k == inputs && step.donor != kNone && !slots_[o.value].done) {
+      buffers[k] = slots_[step.donor].buffer;
+    } else {
+      // A value that is live already is computed again beside it (recomputing a sibling).
+      buffers[k] = allocate(plan_.values[o.value].nbytes, Tag::kBuffer);
+    }
     std::byte* address = nullptr;
     if (buffers[k]->size() > 0) {
       pins.push_back(buffers[k]->pin());
@@ -147,7 +140,9 @@ void Executor::run_whole(const plan::Unit& unit) {
     tensors.push_back(tensor_at(o, address, 0));
   }
   std::span<std::byte> workspace, carry;
-  if (scratch) {
+  memory::BufferRef scratch;
+  if (step.workspace + step.carry > 0) {
+    scratch = allocate(step.workspace + step.carry + 64, Tag::kWorkspace);
     pins.push_back(scratch->pin());
     size_t split = round_up(step.workspace, 64);
     workspace = {pins.back().data(), step.workspace};
