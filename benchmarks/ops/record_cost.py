@@ -11,7 +11,6 @@ import statistics
 import timeit
 
 import mlx.core as peer
-
 import plimsoll.core as mx
 
 STATEMENTS = [

@@ -72,14 +72,14 @@ struct Loop {
 /// What runs as one: a step over everything, or loops over tiles of a chain of steps.
 struct Unit {
   SmallVector<StepId, 4> body;
-  std::vector<Loop> loops;           // outer to inner; empty: whole
-  SmallVector<ValueId, 4> local;     // values that exist only tile by tile
-  SmallVector<ValueId, 4> streamed;  // values of which only the tile's range is resident
-  Bytes resident = 0;                // charge of operands that are whole
-  Bytes tile_bytes = 0;              // charge of locals and of streamed ranges
-  Bytes workspace = 0;               // and carry
-  Bytes read = 0, written = 0;       // bytes that streaming moves
-  bool overlap = false;  // room for the next tile's inputs beside this one's
+  std::vector<Loop> loops;               // outer to inner; empty: whole
+  SmallVector<ValueId, 4> local;         // values that exist only tile by tile
+  SmallVector<ValueId, 4> streamed;      // values of which only the tile's range is resident
+  Bytes resident = 0;                    // charge of operands that are whole
+  Bytes tile_bytes = 0;                  // charge of locals and of streamed ranges
+  Bytes workspace = 0;                   // and carry
+  Bytes read = 0, written = 0;           // bytes that streaming moves
+  bool overlap = false;                  // room for the next tile's inputs beside this one's
   SmallVector<Bytes, 4> body_workspace;  // per body step, of its largest tile
   Bytes working_set() const { return resident + tile_bytes + workspace; }
 };

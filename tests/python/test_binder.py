@@ -1,7 +1,6 @@
 import numpy as np
-import pytest
-
 import plimsoll.core as mx
+import pytest
 
 
 def test_wrong_types_list_the_signature():

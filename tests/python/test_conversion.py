@@ -2,9 +2,8 @@ import copy
 import pickle
 
 import numpy as np
-import pytest
-
 import plimsoll.core as mx
+import pytest
 
 peer = pytest.importorskip("mlx.core")
 
@@ -81,7 +80,7 @@ def test_conversion_to_half_rounds_to_nearest_even():
 
 @pytest.mark.parametrize("value", [[[1], [2, 3]], ["a"], [1, None], "text"])
 def test_values_that_are_no_arrays_are_refused(value):
-    with pytest.raises(ValueError, match="non-uniform|Invalid type"):
+    with pytest.raises(ValueError, match=r"non-uniform|Invalid type"):
         mx.array(value)
 
 

@@ -1,9 +1,8 @@
 import numpy as np
+import plimsoll.core as mx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-import plimsoll.core as mx
 
 
 def index_for(extent):

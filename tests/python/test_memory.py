@@ -5,9 +5,8 @@ import threading
 import warnings
 
 import numpy as np
-import pytest
-
 import plimsoll.core as mx
+import pytest
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +27,7 @@ def test_setters_return_the_previous_value():
 def test_limits_of_other_types_are_refused(limit):
     with pytest.raises(TypeError, match="set_memory_limit"):
         mx.set_memory_limit(limit)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="much"):
         mx.set_memory_limit("much")
 
 

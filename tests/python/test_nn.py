@@ -1,8 +1,7 @@
 import numpy as np
-import pytest
-
 import plimsoll.core as mx
 import plimsoll.nn as nn
+import pytest
 from plimsoll.utils import tree_flatten, tree_map
 
 peer = pytest.importorskip("mlx.core")
@@ -96,8 +95,6 @@ def test_training_mode_reaches_all_modules():
 
 
 def test_dropout_drops_as_in_mlx():
-    for m, n in ((mx, nn), (peer, pnn)):
-        m.random.seed(5)
     mx.random.seed(5)
     peer.random.seed(5)
     close(nn.Dropout(0.3)(mx.ones(50)), pnn.Dropout(0.3)(peer.ones(50)), rtol=1e-6)
@@ -171,6 +168,8 @@ def test_losses_agree_with_mlx(name, reduction):
 def test_cross_entropy_agrees_with_mlx(smoothing, probabilities):
     logits = RNG.standard_normal((4, 5)).astype("float32")
     targets = RNG.random((4, 5)).astype("float32") if probabilities else RNG.integers(0, 5, 4)
+    if probabilities:
+        targets /= targets.sum(axis=1, keepdims=True)
     weights = RNG.random(4).astype("float32")
     ours, theirs = (
         n.losses.cross_entropy(

@@ -1,9 +1,8 @@
 import operator
 
 import numpy as np
-import pytest
-
 import plimsoll.core as mx
+import pytest
 
 peer = pytest.importorskip("mlx.core")
 

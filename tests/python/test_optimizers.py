@@ -1,9 +1,8 @@
 import numpy as np
-import pytest
-
 import plimsoll.core as mx
 import plimsoll.nn as nn
 import plimsoll.optimizers as optim
+import pytest
 from plimsoll.utils import tree_flatten
 
 peer = pytest.importorskip("mlx.core")

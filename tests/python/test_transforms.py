@@ -1,7 +1,6 @@
 import numpy as np
-import pytest
-
 import plimsoll.core as mx
+import pytest
 
 peer = pytest.importorskip("mlx.core")
 

@@ -1,6 +1,5 @@
-import pytest
-
 import plimsoll.utils as ours
+import pytest
 
 theirs = pytest.importorskip("mlx.utils")
 

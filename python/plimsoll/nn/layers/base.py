@@ -378,7 +378,10 @@ class Module(dict[str, Any]):
         return [
             name
             for name, child in tree.items()
-            if any(isinstance(leaf, mx.array) for _, leaf in tree_flatten(child, is_leaf=_is_array))
+            if any(
+                isinstance(leaf, mx.array)
+                for _, leaf in tree_flatten(child, is_leaf=Module.is_module)
+            )
         ]
 
     def freeze(
@@ -437,7 +440,3 @@ class Module(dict[str, Any]):
         """
         keep = predicate or (lambda _: True)
         self.apply(lambda x: x.astype(dtype) if keep(x.dtype) else x)
-
-
-def _is_array(value: Any) -> bool:
-    return isinstance(value, mx.array)
