@@ -16,6 +16,7 @@ from typing import Any as _Any
 
 from plimsoll import _core
 from plimsoll._core import *  # noqa: F403
+from plimsoll._io import load, save, save_safetensors, savez, savez_compressed
 from plimsoll._memory import MemoryPlan, memory_limit, memory_plan
 from plimsoll._transforms import (
     async_eval,
@@ -47,6 +48,7 @@ __all__ += [
     "grad",
     "inf",
     "jvp",
+    "load",
     "memory_limit",
     "memory_plan",
     "metal",
@@ -54,6 +56,10 @@ __all__ += [
     "newaxis",
     "pi",
     "result_type",
+    "save",
+    "save_safetensors",
+    "savez",
+    "savez_compressed",
     "synchronize",
     "value_and_grad",
     "vjp",
