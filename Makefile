@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 
-.PHONY: help demo build test check bench fuzz sanitize docs format clean
+.PHONY: help demo build wheel test clients pressure check bench fuzz sanitize docs format clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -15,6 +15,10 @@ demo: ## install, build, train the example with and without memory limits
 build: ## install what is needed and build the package into .venv
 	@tools/setup demo
 	@$(PY) tools/build
+
+wheel: ## a wheel with its native libraries, in dist/
+	@tools/setup wheel
+	@$(PY) tools/wheel
 
 test: ## build, then the C++ tests and the Python tests
 	@tools/setup test
@@ -30,6 +34,16 @@ bench: ## time Plimsoll against its peers
 	@tools/setup bench
 	@$(PY) tools/build
 	@$(PY) benchmarks/run.py
+
+clients: ## run mlx-lm's models here and on mlx's wheel, and compare the tokens
+	@tools/setup clients
+	@$(PY) tools/build
+	@$(PY) tools/clients
+
+pressure: ## the Python tests again under each pressure setting
+	@tools/setup test
+	@$(PY) tools/build --tests
+	@tools/test --pressure all
 
 fuzz: ## long random runs: graphs, limits, faults
 	@tools/setup test

@@ -21,8 +21,28 @@ target_compile_options(plimsoll_options INTERFACE -Wall -Wextra -Werror=return-t
                                                   -ffp-contract=off -fno-math-errno)
 
 set(PLIMSOLL_SANITIZE "" CACHE STRING "Sanitizers to build with, e.g. address,undefined or thread")
+set(PLIMSOLL_SANITIZE_ONLY "" CACHE STRING "Layers that they watch, with their tests; empty: all")
 if(PLIMSOLL_SANITIZE)
-  add_compile_options(-fsanitize=${PLIMSOLL_SANITIZE} -fno-omit-frame-pointer
-                      -fno-sanitize-recover=all)
+  set(PLIMSOLL_SANITIZE_OPTIONS -fsanitize=${PLIMSOLL_SANITIZE} -fno-omit-frame-pointer
+                                -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${PLIMSOLL_SANITIZE})
+  if(NOT PLIMSOLL_SANITIZE_ONLY)
+    add_compile_options(${PLIMSOLL_SANITIZE_OPTIONS})
+  endif()
 endif()
+
+# Leaves in `list` the tests of the layers that sanitizers watch, where not all are; builds those
+# layers and tests with the sanitizers and asserts. All other sources are built as in a release.
+function(plimsoll_sanitize_some list)
+  if(NOT PLIMSOLL_SANITIZE_ONLY)
+    return()
+  endif()
+  list(JOIN PLIMSOLL_SANITIZE_ONLY "|" layers)
+  set(watched ${${list}})
+  list(FILTER watched INCLUDE REGEX "/(src|tests/unit)/(${layers})/")
+  set_source_files_properties(${watched} PROPERTIES COMPILE_OPTIONS
+                              "${PLIMSOLL_SANITIZE_OPTIONS};-O1;-g1;-UNDEBUG")
+  if(list STREQUAL "PLIMSOLL_TEST_SOURCES")
+    set(${list} ${watched} PARENT_SCOPE)
+  endif()
+endfunction()

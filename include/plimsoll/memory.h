@@ -49,7 +49,8 @@ size_t set_wired_limit(size_t limit);
 /// "4GB" → 4,000,000,000; "512MiB" → 536,870,912; throws ValueError.
 size_t parse_bytes(const std::string& text);
 
-/// Sets a limit for a scope; the inner limit cannot pass the outer one.
+/// Sets a limit for what the thread that makes it records and evaluates while it lives. Scopes
+/// nest: an inner limit passes no outer one, and no guideline inside a strict scope does.
 class MemoryLimitScope {
  public:
   explicit MemoryLimitScope(size_t limit, bool strict = true);
@@ -58,13 +59,12 @@ class MemoryLimitScope {
   MemoryLimitScope& operator=(const MemoryLimitScope&) = delete;
 
  private:
-  size_t previous_;
-  bool previous_strict_;
+  uint64_t id_;
 };
 
 /// One action of a plan, for printing and drawing.
 struct PlanAction {
-  std::string kind;       ///< run, load, write, drop, free
+  std::string kind;       ///< run, again (a recomputation), load, write, drop, forget, free
   std::string operation;  ///< what runs, or whose value moves
   std::string detail;     ///< shapes; tiles of a loop
   size_t bytes = 0;       ///< moved, or needed by the run
@@ -102,8 +102,9 @@ struct EvaluationReport {
   double seconds = 0, waited_seconds = 0, planning_seconds = 0;
   size_t nodes = 0, actions = 0, tiles = 0;
   std::string stage;
-  /// Samples of (seconds since the start, bytes in use).
+  /// Samples of (seconds since the start, bytes in use; blocks kept for reuse not counted).
   std::vector<std::pair<double, size_t>> timeline;
+  std::string text() const;
 };
 EvaluationReport last_evaluation();
 
@@ -113,5 +114,12 @@ WarningHandler set_warning_handler(WarningHandler handler);
 /// Polled by the thread that waits for an evaluation; true stops it with Interrupted.
 using InterruptPoll = std::function<bool()>;
 InterruptPoll set_interrupt_poll(InterruptPoll poll);
+/// Around a wait for another thread's evaluation: `leave` gives up what that thread may need in
+/// order to go on (an interpreter's lock) and returns what `enter` takes it back with.
+struct WaitHooks {
+  void* (*leave)() = nullptr;
+  void (*enter)(void* left) = nullptr;
+};
+void set_wait_hooks(WaitHooks hooks);
 
 }  // namespace plimsoll

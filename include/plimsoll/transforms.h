@@ -29,12 +29,29 @@ Arrays vmap(const Function& fn, const Arrays& inputs, const std::vector<int>& in
             const std::vector<int>& out_axes);
 
 /// A function that records what `fn` does once for each list of input shapes and dtypes, and
-/// records the same operations again without calling it.
+/// records the same operations again without calling it. It keeps the recordings of the lists that
+/// were used last, kMostRecordings of them.
+inline constexpr size_t kMostRecordings = 64;
 Function compile(Function fn);
 
 /// A function with the values of `fn` whose gradient records fn's operations anew from its inputs,
 /// so that inner values need not be kept for it.
 Function checkpoint(Function fn);
+
+/// What replaces the transforms of a function; an empty rule leaves the function's own.
+struct CustomRules {
+  /// Gradients by the primals: (primals, cotangents, outputs).
+  std::function<Arrays(const Arrays&, const Arrays&, const Arrays&)> vjp;
+  /// Tangents of the outputs: (primals, tangents); a primal without one has an empty array.
+  std::function<Arrays(const Arrays&, const Arrays&)> jvp;
+  /// Outputs over a batch and their axes: (inputs, axes); -1: not batched.
+  std::function<std::pair<Arrays, std::vector<int>>(const Arrays&, const std::vector<int>&)> vmap;
+};
+/// `fn` with its transforms replaced. What `fn` captures counts as constant.
+Function custom_function(Function fn, CustomRules rules);
+
+/// The inputs, each to be read only when `dependencies` have been computed. Values do not change.
+Arrays depends(const Arrays& inputs, const Arrays& dependencies);
 
 /// True while a transform calls a function on this thread.
 bool is_tracing();

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "bindings/array_type.h"
+#include "bindings/buffer_protocol.h"
 #include "bindings/convert.h"
 #include "bindings/dtype.h"
 #include "bindings/errors.h"
@@ -112,6 +113,8 @@ void bind_array(nanobind::module_& m) {
                          {Py_tp_repr, slot(repr)},
                          {Py_tp_getset, getters},
                          {Py_tp_members, members},
+                         {Py_bf_getbuffer, slot(get_buffer)},
+                         {Py_bf_releasebuffer, slot(release_buffer)},
                          {Py_mp_length, slot(length)},
                          {Py_mp_subscript, slot(subscript)},
                          {Py_mp_ass_subscript, slot(assign_subscript)},

@@ -11,6 +11,8 @@ void bind_array(nanobind::module_& m);
 void bind_operators();
 /// Adds the methods that are not plain functions: item, tolist, reshape, transpose, at, ...
 void bind_array_methods(nanobind::module_& m);
+/// The settings of repr.
+void bind_print_options(nanobind::module_& m);
 
 // Slots, filled by bind_array.
 extern PyNumberMethods number_slots;  // array_operators.cpp

@@ -32,10 +32,14 @@ struct Item {
   array indices;
 };
 
-constexpr const char* kBadKey = "Cannot index an array using the type {}.";
+constexpr const char* kBadKey =
+    "[index] Cannot index an array using the type {}; pass integers, slices, None, ... or arrays "
+    "of "
+    "integers";
 
 array index_array(array a) {
-  PLIMSOLL_CHECK(a.dtype() != Dtype::kBool, ValueError, "boolean indices are not yet supported");
+  PLIMSOLL_CHECK(a.dtype() != Dtype::kBool, ValueError,
+                 "[index] boolean indices are not yet supported for reading; use where");
   PLIMSOLL_CHECK(is_integral(a.dtype()), ValueError,
                  "[index] expected indices of an integer dtype, got {}", name_of(a.dtype()));
   return a;
@@ -58,7 +62,8 @@ Item slice_item(PyObject* o, int64_t extent) {
   auto* s = reinterpret_cast<PySliceObject*>(o);
   Item item{Item::kSlice};
   item.step = bound(s->step, 1);
-  PLIMSOLL_CHECK(item.step != 0, ValueError, "slice step cannot be zero");
+  PLIMSOLL_CHECK(item.step != 0, ValueError,
+                 "[index] slice step cannot be zero; leave it out or pass another");
   bool down = item.step < 0;
   auto clamp = [&](int64_t v) {
     if (v < 0) v += extent;
@@ -67,15 +72,18 @@ Item slice_item(PyObject* o, int64_t extent) {
   item.start = s->start == Py_None ? (down ? extent - 1 : 0) : clamp(bound(s->start, 0));
   item.stop = s->stop == Py_None ? (down ? -1 : extent) : clamp(bound(s->stop, 0));
   int64_t distance = down ? item.start - item.stop : item.stop - item.start;
-  int64_t stride = down ? -item.step : item.step;
-  item.length = distance > 0 ? (distance + stride - 1) / stride : 0;
-  if (item.length == 0) item.start = item.stop = 0, item.step = 1;
+  int64_t strides = (distance - 1) / item.step;  // as negative as the step, which may be -2^63
+  item.length = distance > 0 ? 1 + (down ? -strides : strides) : 0;
+  if (item.length == 0) item.start = item.stop = 0;
+  if (item.length == 1) item.stop = item.start + 1;
+  if (item.length <= 1) item.step = 1;  // it may be as large as int64
   return item;
 }
 
 Item int_item(int64_t i, int64_t extent, size_t axis) {
   PLIMSOLL_CHECK(i >= -extent && i < extent, IndexError,
-                 "index {} is out of bounds for axis {} with size {}", i, axis, extent);
+                 "[index] index {} is out of bounds for axis {} with size {}; pass one in [{}, {})",
+                 i, axis, extent, -extent, extent);
   Item item{Item::kInt};
   item.start = i < 0 ? i + extent : i;
   item.stop = item.start + 1;
@@ -114,11 +122,14 @@ std::vector<PyObject*> key_parts(PyObject* key) {
 std::vector<Item> parse_key(PyObject* key, const Shape& shape) {
   std::vector<PyObject*> parts = key_parts(key);
   auto ellipses = std::count(parts.begin(), parts.end(), Py_Ellipsis);
-  PLIMSOLL_CHECK(ellipses <= 1, ValueError, "An index can only have a single ellipsis (...)");
+  PLIMSOLL_CHECK(ellipses <= 1, ValueError,
+                 "[index] An index can only have a single ellipsis (...), got {}; write : instead",
+                 ellipses);
   auto used = static_cast<size_t>(std::count_if(parts.begin(), parts.end(), consumes_axis));
   if (ellipses == 0) parts.push_back(Py_Ellipsis);
-  PLIMSOLL_CHECK(used <= shape.size(), IndexError, "Too many indices for array with {} dimensions.",
-                 shape.size());
+  PLIMSOLL_CHECK(used <= shape.size(), ValueError,
+                 "[index] Too many indices for array with {} dimensions, got {}; leave some out",
+                 shape.size(), used);
   std::vector<Item> items;
   size_t axis = 0;
   for (PyObject* part : parts) {

@@ -116,7 +116,57 @@ void bind_shape_methods() {
       "The axes in another order. Equivalent to :func:`transpose`.");
 }
 
-void bind_value_methods(nb::module_& m) {
+nb::bytes bytes_of(const array& a) {
+  std::vector<std::byte> bytes = read_elements(a);
+  return nb::bytes(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+nb::tuple state_of(const array& a) {
+  return nb::make_tuple(bytes_of(a), nb::steal(from_box(graph::Box(Dims(a.shape())), false)),
+                        a.dtype());
+}
+
+array from_state(nb::bytes bytes, nb::handle shape, Dtype dtype) {
+  Dims dims;
+  PLIMSOLL_CHECK(to_ints(shape.ptr(), dims), TypeError, "expected a shape");
+  for (int64_t d : dims)
+    PLIMSOLL_CHECK(d >= 0, ValueError, "expected dimensions of at least 0, got {}", d);
+  PLIMSOLL_CHECK(bytes.size() == static_cast<size_t>(num_elements(dims)) * size_of(dtype),
+                 ValueError, "expected as many bytes as the shape has");
+  return array(bytes.c_str(), dims, dtype);
+}
+
+void bind_pickling(nb::module_& m) {
+  method("__reduce__", [](const array& a) {
+    return nb::make_tuple(nb::module_::import_("plimsoll._pickle").attr("array_from_bytes"),
+                          state_of(a));
+  });
+  method("__getstate__", state_of, "The elements' bytes in row-major order, the shape, the Dtype.");
+  nb::handle cls(reinterpret_cast<PyObject*>(array_type));
+  nb::cpp_function_def(
+      [](nb::handle self, const nb::tuple& state) {
+        PLIMSOLL_CHECK(is_array(self.ptr()) && state.size() == 3, TypeError,
+                       "__setstate__(): expected what __getstate__ gives");
+        unwrap(self.ptr()) =
+            from_state(nb::cast<nb::bytes>(state[0]), state[1], nb::cast<Dtype>(state[2]));
+      },
+      nb::scope(cls), nb::name("__setstate__"), nb::is_method(), nb::arg("state"),
+      nb::sig("def __setstate__(self, state: tuple[Any, ...]) -> None"),
+      "Takes the value that __getstate__ gave.");
+  method("__bytes__", bytes_of, "The elements' bytes in row-major order.");
+  m.def("_array_from_bytes", from_state, "An array of a shape and Dtype from row-major bytes.");
+  method(
+      "__array_namespace__",
+      [](const array&, nb::handle api_version) {
+        PLIMSOLL_CHECK(api_version.is_none(), ValueError,
+                       "[__array_namespace__] expected no api_version; none is claimed in full");
+        return nb::module_::import_("plimsoll.core");
+      },
+      nb::arg("api_version") = nb::none(),
+      "The module with the functions of arrays; ValueError for a given api_version.");
+}
+
+void bind_value_methods() {
   method("item", item, "The value of a one-element array as a Python number.");
   method("tolist", to_list, "The elements as nested lists, or a number for a 0-d array.");
   method("__iter__", [](const array& a) {
@@ -141,29 +191,16 @@ void bind_value_methods(nb::module_& m) {
       },
       nb::arg("dtype") = nb::none(), nb::arg("copy") = nb::none(),
       "A NumPy array with a copy of the elements (bfloat16 as float32).");
-  method("__reduce__", [](const array& a) {
-    std::vector<std::byte> bytes = read_elements(a);
-    nb::object shape = nb::steal(from_box(graph::Box(Dims(a.shape())), false));
-    return nb::make_tuple(
-        nb::module_::import_("plimsoll._pickle").attr("array_from_bytes"),
-        nb::make_tuple(nb::bytes(reinterpret_cast<const char*>(bytes.data()), bytes.size()), shape,
-                       a.dtype()));
-  });
-  m.def(
-      "_array_from_bytes",
-      [](nb::bytes bytes, nb::handle shape, Dtype dtype) {
-        Dims dims;
-        PLIMSOLL_CHECK(to_ints(shape.ptr(), dims), TypeError, "expected a shape");
-        PLIMSOLL_CHECK(bytes.size() == static_cast<size_t>(num_elements(dims)) * size_of(dtype),
-                       ValueError, "expected as many bytes as the shape has");
-        return array(bytes.c_str(), dims, dtype);
-      },
-      "An array of a shape and Dtype from row-major bytes.");
   method(
       "__format__",
       [](nb::handle self, const nb::str& spec) -> nb::object {
         const array& a = unwrap(self.ptr());
-        if (a.ndim() > 0 || nb::len(spec) == 0) return nb::str(self);
+        if (nb::len(spec) == 0) return nb::str(self);
+        PLIMSOLL_CHECK(
+            a.ndim() == 0, TypeError,
+            "[format] expected a scalar array for a format such as \"{}\", got shape {}; "
+            "format its elements",
+            spec.c_str(), to_string(a.shape()));
         return nb::steal(PyObject_Format(item(a).ptr(), spec.ptr()));
       },
       nb::arg("format_spec"));
@@ -206,7 +243,8 @@ void property(PyGetSetDef* def) {
 void bind_array_methods(nb::module_& m) {
   bind_helpers(m);
   bind_shape_methods();
-  bind_value_methods(m);
+  bind_value_methods();
+  bind_pickling(m);
   static PyGetSetDef properties[] = {
       {"T", get_t, nullptr, "The array with its axes reversed.", nullptr},
       {"mT", get_mt, nullptr, "The array with its last two axes exchanged.", nullptr},

@@ -81,7 +81,23 @@ bool to_operand(PyObject* o, graph::Box& out) {
 array apply(Op op, graph::Box (&args)[2]) { return std::get<array>(entry_of(op)({args, 2})); }
 
 bool is_sequence_or_text(PyObject* o) {
-  return PyUnicode_Check(o) || PyList_Check(o) || PyTuple_Check(o) || PyDict_Check(o);
+  return PyUnicode_Check(o) || PyList_Check(o) || PyTuple_Check(o) || PyDict_Check(o) ||
+         PyAnySet_Check(o);
+}
+
+/// Containers and texts are refused at once, as in MLX; other objects may know the operator.
+void refuse_containers(const char* verb, PyObject* other) {
+  PLIMSOLL_CHECK(!is_sequence_or_text(other), ValueError,
+                 "Cannot perform {} on an array and {}; make it an array first", verb,
+                 Py_TYPE(other)->tp_name);
+}
+
+/// The functions raise RuntimeError, the operators ValueError, as in MLX.
+void check_bits(Op op, const graph::Box (&args)[2]) {
+  Dtype a = std::get<array>(args[0]).dtype(), b = std::get<array>(args[1]).dtype();
+  PLIMSOLL_CHECK(is_integral(a) && is_integral(b), ValueError,
+                 "[{}] expected integers or bool, got {} and {}; cast with astype first",
+                 kNames[op], name_of(a), name_of(b));
 }
 
 template <Op op>
@@ -89,11 +105,10 @@ PyObject* binary(PyObject* a, PyObject* b) {
   return guarded([&]() -> PyObject* {
     graph::Box args[2];
     if (!to_operand(a, args[0]) || !to_operand(b, args[1])) {
-      PyObject* other = is_array(a) ? b : a;
-      PLIMSOLL_CHECK(!is_sequence_or_text(other), ValueError,
-                     "Cannot perform {} on an array and {}", kVerbs[op], Py_TYPE(other)->tp_name);
+      refuse_containers(kVerbs[op], is_array(a) ? b : a);
       Py_RETURN_NOTIMPLEMENTED;
     }
+    if constexpr (op >= kAnd && op <= kRightShift) check_bits(op, args);
     return wrap(apply(op, args));
   });
 }
@@ -179,8 +194,14 @@ int to_truth(PyObject* a) {
   }
 }
 
+void refuse_complex(PyObject* a, const char* to) {
+  PLIMSOLL_CHECK(unwrap(a).dtype() != Dtype::kComplex64, TypeError,
+                 "[{}] expected a real array, got complex64; take its real part first", to);
+}
+
 PyObject* to_integer(PyObject* a) {
   return guarded([&]() -> PyObject* {
+    refuse_complex(a, "int");
     Scalar s = scalar_of(a);
     if (!is_integral(s.dtype))
       return PyLong_FromDouble(element_as_complex(s.bytes, s.dtype).real());
@@ -200,6 +221,7 @@ PyObject* to_index(PyObject* a) {
 
 PyObject* to_real(PyObject* a) {
   return guarded([&]() -> PyObject* {
+    refuse_complex(a, "float");
     Scalar s = scalar_of(a);
     return PyFloat_FromDouble(element_as_complex(s.bytes, s.dtype).real());
   });
@@ -245,6 +267,8 @@ PyNumberMethods make_slots() {
   return n;
 }
 
+constexpr const char* kOrders[] = {"less than", "less than or equal", "",
+                                   "",          "greater than",       "greater than or equal"};
 constexpr Op kCompareOps[] = {kLess, kLessEqual, kEqual, kNotEqual, kGreater, kGreaterEqual};
 
 }  // namespace
@@ -257,6 +281,7 @@ PyObject* compare(PyObject* a, PyObject* b, int op) {
     if (!to_operand(a, args[0]) || !to_operand(b, args[1])) {
       if (op == Py_EQ) Py_RETURN_FALSE;
       if (op == Py_NE) Py_RETURN_TRUE;
+      refuse_containers(kOrders[op], b);
       Py_RETURN_NOTIMPLEMENTED;
     }
     return wrap(apply(kCompareOps[op], args));

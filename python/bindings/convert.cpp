@@ -14,6 +14,16 @@
 #include "graph/node.h"
 
 namespace plimsoll::python {
+
+// Its float() would drop the imaginary part.
+bool is_foreign_complex(PyObject* o) { return strncmp(Py_TYPE(o)->tp_name, "numpy.c", 7) == 0; }
+
+// Its numbers mean nothing without their unit.
+bool is_numpy_time(PyObject* o) {
+  const char* name = Py_TYPE(o)->tp_name;
+  return strcmp(name, "numpy.datetime64") == 0 || strcmp(name, "numpy.timedelta64") == 0;
+}
+
 namespace {
 
 bool has_index(PyObject* o) {
@@ -24,7 +34,7 @@ bool has_index(PyObject* o) {
 // NumPy's scalars and the like, without importing NumPy.
 bool is_foreign_real(PyObject* o) {
   PyNumberMethods* n = Py_TYPE(o)->tp_as_number;
-  if (!n || !n->nb_float || is_array(o)) return false;
+  if (!n || !n->nb_float || is_array(o) || is_foreign_complex(o) || is_numpy_time(o)) return false;
   return !PyObject_CheckBuffer(o) || strncmp(Py_TYPE(o)->tp_name, "numpy.", 6) == 0;
 }
 
@@ -141,7 +151,8 @@ PyObject* from_dims(const Dims& dims) {
 
 bool is_scalar(PyObject* o) {
   return PyLong_Check(o) || PyFloat_Check(o) || PyComplex_Check(o) ||
-         (!is_array(o) && (has_index(o) || is_foreign_real(o)) && !is_numpy_array(o));
+         (!is_array(o) && !is_numpy_array(o) &&
+          (has_index(o) || is_foreign_real(o) || is_foreign_complex(o)));
 }
 
 std::optional<array> weak_scalar(PyObject* o) {
@@ -151,11 +162,11 @@ std::optional<array> weak_scalar(PyObject* o) {
   }
   if (PyLong_Check(o)) return weak_int(o);
   if (PyFloat_Check(o)) return weak_real(PyFloat_AS_DOUBLE(o));
-  if (PyComplex_Check(o))
-    return graph::constant({.dtype = Dtype::kComplex64,
-                            .real = PyComplex_RealAsDouble(o),
-                            .imag = PyComplex_ImagAsDouble(o)},
-                           true);
+  if (PyComplex_Check(o) || is_foreign_complex(o)) {
+    Py_complex z = PyComplex_AsCComplex(o);
+    if (z.real == -1.0 && PyErr_Occurred()) throw nb::python_error();
+    return graph::constant({.dtype = Dtype::kComplex64, .real = z.real, .imag = z.imag}, true);
+  }
   if (is_array(o) || is_numpy_array(o)) return std::nullopt;
   graph::Box box;
   if (to_bool(o, box)) {

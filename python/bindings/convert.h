@@ -13,6 +13,10 @@ namespace plimsoll::python {
 
 /// True for Python's bool, int, float and complex, and NumPy's scalars.
 bool is_scalar(PyObject* o);
+/// NumPy's complex scalars; complex64 is no Python complex.
+bool is_foreign_complex(PyObject* o);
+/// Whether it is a datetime64 or timedelta64.
+bool is_numpy_time(PyObject* o);
 /// A weak 0-d constant of a scalar; nullopt (and no error set) for another object.
 std::optional<array> weak_scalar(PyObject* o);
 /// An array, a NumPy array or another object with the buffer protocol or `__array__`, copied;

@@ -30,6 +30,13 @@ struct Stream {
   bool operator==(const Stream&) const = default;
 };
 
+// A stream a thread: here as good as the one that it was made with, since a device has one
+// executor.
+struct ThreadLocalStream {
+  Stream stream;
+  bool operator==(const ThreadLocalStream&) const = default;
+};
+
 // What set_default_stream and `with stream(...)` change, per thread as in MLX.
 thread_local Stream current_stream;
 std::atomic<int> next_stream{1};
@@ -60,6 +67,7 @@ Device device_of(nb::handle o, const char* op) {
 Stream stream_of(nb::handle o, const char* op) {
   Stream s;
   if (nb::try_cast(o, s)) return s;
+  if (ThreadLocalStream t; nb::try_cast(o, t)) return t.stream;
   return Stream{0, device_of(o, op)};
 }
 
@@ -102,6 +110,12 @@ void bind_types(nb::module_& m) {
         return fmt::format("Stream(Device({}, {}), {})", name_of(s.device.type), s.device.index,
                            s.index);
       });
+  nb::class_<ThreadLocalStream>(m, "ThreadLocalStream", "A queue of work for each thread.")
+      .def_prop_ro("device", [](const ThreadLocalStream& s) { return s.stream.device; })
+      .def("__repr__", [](const ThreadLocalStream& s) {
+        return fmt::format("ThreadLocalStream(Device({}, {}), {})", name_of(s.stream.device.type),
+                           s.stream.device.index, s.stream.index);
+      });
   nb::class_<StreamContext>(m, "StreamContext", "What stream() returns; use it with `with`.")
       .def("__enter__",
            [](StreamContext& c) {
@@ -142,6 +156,28 @@ void bind_functions(nb::module_& m) {
       nb::arg("device"), nb::sig("def new_stream(device: Device | DeviceType) -> Stream"),
       "A new stream on `device`.");
   m.def(
+      "new_thread_local_stream",
+      [](nb::handle d) {
+        return ThreadLocalStream{{next_stream++, device_of(d, "new_thread_local_stream")}};
+      },
+      nb::arg("device"),
+      nb::sig("def new_thread_local_stream(device: Device | DeviceType) -> ThreadLocalStream"),
+      "A new stream on `device` that every thread may use.");
+  m.def(
+      "new_thread_unsafe_stream",
+      [](nb::handle d) {
+        return Stream{next_stream++, device_of(d, "new_thread_unsafe_stream")};
+      },
+      nb::arg("device"),
+      nb::sig("def new_thread_unsafe_stream(device: Device | DeviceType) -> Stream"),
+      "A new stream on `device`. Every stream may be used by any thread here.");
+  m.def(
+      "clear_streams",
+      [] {
+        current_stream = {0, current_stream.device};
+      },
+      "Makes the thread's operations go to the default stream again.");
+  m.def(
       "stream",
       [](nb::handle s) {
         return StreamContext{stream_of(s, "stream"), {}};
@@ -166,7 +202,8 @@ void bind_functions(nb::module_& m) {
 bool check_stream(PyObject* o) {
   if (o == Py_None) return true;
   Stream s;
-  if (nb::try_cast(nb::handle(o), s)) return true;
+  ThreadLocalStream t;
+  if (nb::try_cast(nb::handle(o), s) || nb::try_cast(nb::handle(o), t)) return true;
   std::optional<Device> d = to_device(o);
   if (!d) return false;
   require_cpu(*d, "stream");

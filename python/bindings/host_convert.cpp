@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <type_traits>
+
+#include "core/truncate.h"
 
 namespace plimsoll::python {
 namespace {
@@ -50,7 +53,11 @@ template <typename T, typename W>
 void narrow(const W* in, void* to, size_t n) {
   auto* p = static_cast<std::byte*>(to);
   for (size_t i = 0; i < n; ++i) {
-    T v = static_cast<T>(in[i]);
+    T v;
+    if constexpr (std::is_integral_v<T> && std::is_floating_point_v<W>)
+      v = truncate_to<T>(in[i]);
+    else
+      v = static_cast<T>(in[i]);
     std::memcpy(p + i * sizeof(T), &v, sizeof(T));
   }
 }

@@ -10,8 +10,9 @@
 
 namespace plimsoll::python {
 
-/// Converts `count` elements as C casts do (float to half rounds to nearest even; a complex number
-/// loses its imaginary part; anything becomes bool by comparison with 0).
+/// Converts `count` elements as astype does (a float to an integer by truncate_to, to half by
+/// rounding to nearest even; a complex number loses its imaginary part; anything becomes bool by
+/// comparison with 0).
 void convert_elements(const void* from, Dtype from_dtype, void* to, Dtype to_dtype, size_t count);
 
 template <typename T>

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "bindings/array_type.h"
 #include "bindings/convert.h"
+#include "bindings/dlpack.h"
 #include "bindings/errors.h"
 #include "bindings/host_convert.h"
 #include "graph/node.h"
@@ -17,6 +18,13 @@
 
 namespace plimsoll::python {
 namespace {
+
+[[noreturn]] void invalid_type(PyObject* o) {
+  throw ValueError(
+      fmt::format("[array] Invalid type {} received in array initialization; pass a number, or "
+                  "lists, tuples, arrays or buffers of numbers",
+                  Py_TYPE(o)->tp_name));
+}
 
 // ---- The buffer protocol.
 
@@ -112,7 +120,8 @@ bool is_numpy_bfloat16(PyObject* o) {
 }
 
 std::optional<array> foreign_array(PyObject* o, std::optional<Dtype> dtype) {
-  if (PyUnicode_Check(o) || PyBytes_Check(o) || PyType_Check(o)) return std::nullopt;
+  if (PyUnicode_Check(o) || PyBytes_Check(o) || PyType_Check(o) || is_numpy_time(o))
+    return std::nullopt;
   if (is_numpy_bfloat16(o)) {
     nb::object bits = nb::handle(o).attr("view")("uint16");
     return from_buffer(bits.ptr(), dtype, true);
@@ -124,7 +133,14 @@ std::optional<array> foreign_array(PyObject* o, std::optional<Dtype> dtype) {
     if (is_array(a.ptr())) return unwrap(a.ptr());
     if (PyObject_CheckBuffer(a.ptr())) return from_buffer(a.ptr(), dtype, false);
   }
+  if (nb::hasattr(o, "__dlpack__")) return from_dlpack(o, dtype);
   return std::nullopt;
+}
+
+// NumPy's scalars that are no Python numbers have a dtype to keep.
+bool is_typed_scalar(PyObject* o) {
+  return strncmp(Py_TYPE(o)->tp_name, "numpy.", 6) == 0 && !PyFloat_Check(o) &&
+         !PyComplex_Check(o) && PyObject_CheckBuffer(o);
 }
 
 // ---- Nested sequences.
@@ -143,15 +159,16 @@ Leaf leaf_of(PyObject* o) {
   if (PyBool_Check(o)) return Leaf::kBool;
   if (is_array(o)) return Leaf::kArray;
   if (PyFloat_Check(o)) return Leaf::kFloat;
-  if (PyComplex_Check(o)) return Leaf::kComplex;
+  if (PyComplex_Check(o) || is_foreign_complex(o)) return Leaf::kComplex;
   if (is_scalar(o)) {
     int64_t v;
     if (!to_int(o, v)) return Leaf::kFloat;
     return v == static_cast<int32_t>(v) ? Leaf::kInt : Leaf::kLong;
   }
-  throw ValueError(
-      fmt::format("Invalid type {} received in array initialization.", Py_TYPE(o)->tp_name));
+  invalid_type(o);
 }
+
+constexpr size_t kMaxDepth = 1000;
 
 void survey(PyObject* o, size_t depth, Survey& s) {
   if (!is_sequence(o)) {
@@ -161,6 +178,9 @@ void survey(PyObject* o, size_t depth, Survey& s) {
     s.leaf = std::max(s.leaf, leaf_of(o));
     return;
   }
+  PLIMSOLL_CHECK(depth < kMaxDepth, ValueError,
+                 "[array] expected lists nested at most {} deep, got more; does one hold itself?",
+                 kMaxDepth);
   Py_ssize_t n = PySequence_Fast_GET_SIZE(o);
   if (depth == s.shape.size() && !s.known_depth)
     s.shape.push_back(n);
@@ -249,18 +269,10 @@ array from_sequence(PyObject* o, std::optional<Dtype> dtype) {
 
 array from_scalar(PyObject* o, std::optional<Dtype> dtype) {
   array weak = *weak_scalar(o);
-  TileConstant c = weak.node()->constant;
-  if (dtype && *dtype != c.dtype) {
-    bool was_real = !is_integral(c.dtype);
-    c.dtype = *dtype;
-    if (*dtype == Dtype::kBool)
-      c.integer = c.real != 0 || c.imag != 0;
-    else if (is_integral(*dtype) && was_real)
-      c.integer = static_cast<int64_t>(c.real);
-    if (is_integral(*dtype)) c.real = static_cast<double>(c.integer);
-    if (*dtype != Dtype::kComplex64) c.imag = 0;
-  }
-  return graph::constant(c);
+  array strong = graph::constant(weak.node()->constant);
+  if (!dtype || *dtype == weak.dtype()) return strong;
+  // Integers wrap; a float is rounded to the dtype only.
+  return astype(is_integral(weak.dtype()) ? strong : weak, *dtype);
 }
 
 }  // namespace
@@ -276,15 +288,15 @@ array make_array(nb::handle value, std::optional<Dtype> dtype) {
     array a = unwrap(o);
     return !dtype || *dtype == a.dtype() ? a : astype(a, *dtype);
   }
-  if (is_scalar(o)) return from_scalar(o, dtype);
+  if (is_scalar(o) && !is_typed_scalar(o)) return from_scalar(o, dtype);
   if (is_sequence(o)) return from_sequence(o, dtype);
   if (auto a = foreign_array(o, dtype)) {
     return !dtype || a->dtype() == *dtype ? *a : astype(*a, *dtype);
   }
-  if (PyUnicode_Check(o)) throw ValueError("Invalid type str received in array initialization.");
-  throw TypeError(
-      fmt::format("array(): expected a scalar, list, tuple, array or buffer and a Dtype, got {}",
-                  Py_TYPE(o)->tp_name));
+  PLIMSOLL_CHECK(o != Py_None, TypeError,
+                 "array(): expected a scalar, list, tuple, array or buffer and a Dtype, got {}",
+                 Py_TYPE(o)->tp_name);
+  invalid_type(o);
 }
 
 }  // namespace plimsoll::python

@@ -15,7 +15,9 @@
 #include "bindings/convert.h"
 #include "bindings/errors.h"
 #include "bindings/trees.h"
+#include "graph/node.h"
 #include "plimsoll/memory.h"
+#include "runtime/context.h"
 
 namespace plimsoll::python {
 namespace {
@@ -73,7 +75,7 @@ void bind_error_classes(nb::module_& m) {
   set_memory_error_handler(handle_limit_error);
 }
 
-// The engine's threads and waiting callers hold no GIL when these run.
+// Handlers take the GIL: the engine's threads and waiting callers run them without it.
 void install_handlers() {
   set_warning_handler([](const std::string& text) {
     nb::gil_scoped_acquire gil;
@@ -83,6 +85,22 @@ void install_handlers() {
     nb::gil_scoped_acquire gil;
     return PyErr_CheckSignals() != 0;
   });
+  set_wait_hooks(
+      {.leave =
+           [] { return static_cast<void*>(PyGILState_Check() ? PyEval_SaveThread() : nullptr); },
+       .enter = [](void* left) { PyEval_RestoreThread(static_cast<PyThreadState*>(left)); }});
+}
+
+// ---- Forks.
+
+void watch_forks() {
+  nb::object before = nb::cpp_function([] {
+    runtime::Context& context = runtime::Context::current();
+    without_gil([&] { context.before_fork(); });
+  });
+  nb::object after = nb::cpp_function([] { runtime::Context::current().after_fork_in_parent(); });
+  nb::module_::import_("os").attr("register_at_fork")(nb::arg("before") = before,
+                                                      nb::arg("after_in_parent") = after);
 }
 
 // ---- Limits.
@@ -118,6 +136,17 @@ void bind_limits(nb::module_& m) {
   m.def("get_memory_limit", get_memory_limit, "The memory limit in bytes.");
   m.def("get_memory_strict", get_memory_strict,
         "Whether evaluations that no plan fits are refused.");
+  m.def(
+      "_buffer_of",
+      [](const array& a) -> std::pair<size_t, size_t> {
+        const graph::Node* node = a.node();
+        PLIMSOLL_CHECK(node->storage || node->is(graph::Node::kConstant), ValueError,
+                       "[get_array_buffer_size] expected evaluated arrays; call eval first");
+        if (!node->storage) return {0, 0};
+        const memory::BufferRef& buffer = node->storage->buffer;
+        return {reinterpret_cast<size_t>(buffer.get()), buffer->size()};
+      },
+      "Where the buffer of an evaluated array is, and its bytes.");
   m.def(
       "set_cache_limit",
       [](nb::handle limit) {
@@ -173,7 +202,9 @@ void bind_scope(nb::module_& m) {
 
 void bind_plan(nb::module_& m) {
   nb::class_<PlanAction>(m, "PlanAction", "One action of a plan.")
-      .def_ro("kind", &PlanAction::kind, "run, load, write, drop or free.")
+      .def_ro("kind", &PlanAction::kind,
+              "run, again (a recomputation), load, write, drop, forget (to be\n"
+              "computed again) or free.")
       .def_ro("operation", &PlanAction::operation, "What runs, or whose value moves.")
       .def_ro("detail", &PlanAction::detail, "Shapes, and the tiles of a loop.")
       .def_ro("bytes", &PlanAction::bytes, "Bytes moved, or needed by the run.")
@@ -241,14 +272,7 @@ void bind_reports(nb::module_& m) {
       .def_ro("tiles", &EvaluationReport::tiles)
       .def_ro("stage", &EvaluationReport::stage)
       .def_ro("timeline", &EvaluationReport::timeline)
-      .def("__repr__", [](const EvaluationReport& r) {
-        return fmt::format(
-            "EvaluationReport(stage={}, peak={}, planned_peak={}, limit={}, written={}, loaded={}, "
-            "recomputed={}, nodes={}, actions={}, tiles={}, seconds={:.6g}, waited_seconds={:.6g}, "
-            "planning_seconds={:.6g})",
-            r.stage, r.peak, r.planned_peak, r.limit, r.written, r.loaded, r.recomputed, r.nodes,
-            r.actions, r.tiles, r.seconds, r.waited_seconds, r.planning_seconds);
-      });
+      .def("__repr__", &EvaluationReport::text);
   m.def("last_evaluation", last_evaluation,
         "What the last evaluation really did: peak, bytes written, loaded, recomputed, times.");
 }
@@ -258,6 +282,7 @@ void bind_reports(nb::module_& m) {
 void bind_memory(nb::module_& m) {
   bind_error_classes(m);
   install_handlers();
+  watch_forks();
   bind_limits(m);
   bind_counters(m);
   bind_scope(m);

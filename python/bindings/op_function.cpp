@@ -54,6 +54,28 @@ class BoxStack {
 
 std::string type_name(PyObject* o) { return is_array(o) ? "array" : Py_TYPE(o)->tp_name; }
 
+int find_param(const Signature& s, PyObject* name) {
+  int n = static_cast<int>(s.params.size());
+  for (int i = 0; i < n; ++i)
+    if (s.params[i].interned == name) return i;
+  for (int i = 0; i < n; ++i)
+    if (PyUnicode_Compare(s.params[i].interned, name) == 0) return i;
+  return -1;
+}
+
+/// Python's types, NumPy's dtypes and names are what is often passed for a Dtype.
+std::string dtype_hint(const Signature& s, PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
+  Py_ssize_t total = n + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0);
+  for (Py_ssize_t k = 0; k < total; ++k) {
+    int i = k < n ? static_cast<int>(k) : find_param(s, PyTuple_GET_ITEM(kwnames, k - n));
+    if (i < 0 || i >= static_cast<int>(s.params.size()) || !(s.params[i].types & kDtype)) continue;
+    graph::Box box;
+    if (!to_box(args[k], s.params[i].types, box))
+      return fmt::format("\n\nPass a Dtype such as mx.float32 as {}", s.params[i].name);
+  }
+  return {};
+}
+
 [[noreturn]] void bad_arguments(const Function& f, PyObject* const* args, Py_ssize_t n,
                                 PyObject* kwnames) {
   std::string got;
@@ -63,19 +85,10 @@ std::string type_name(PyObject* o) { return is_array(o) ? "array" : Py_TYPE(o)->
     got += (got.empty() ? "" : ", ") +
            fmt::format("{}: {}", name ? name : "?", type_name(args[n + i]));
   }
-  throw TypeError(
-      fmt::format("{}(): incompatible function arguments. The following argument types are "
-                  "supported:\n    1. {}\n\nInvoked with types: ({})",
-                  f.signature.name, f.signature.text, got));
-}
-
-int find_param(const Signature& s, PyObject* name) {
-  int n = static_cast<int>(s.params.size());
-  for (int i = 0; i < n; ++i)
-    if (s.params[i].interned == name) return i;
-  for (int i = 0; i < n; ++i)
-    if (PyUnicode_Compare(s.params[i].interned, name) == 0) return i;
-  return -1;
+  throw TypeError(fmt::format(
+      "{}(): incompatible function arguments. The following argument types are "
+      "supported:\n    1. {}\n\nInvoked with types: ({}){}",
+      f.signature.name, f.signature.text, got, dtype_hint(f.signature, args, n, kwnames)));
 }
 
 bool set_param(const Param& p, PyObject* value, BoxStack& boxes) {
@@ -166,6 +179,16 @@ PyObject* get_doc(PyObject* self, void*) {
   return text(fmt::format("{}\n\n{}", f.signature.text, f.doc ? f.doc : ""));
 }
 
+// For inspect.signature.
+PyObject* get_signature(PyObject* self, void*) {
+  PyObject* module = PyImport_ImportModule("plimsoll._signature");
+  if (!module) return nullptr;
+  PyObject* found =
+      PyObject_CallMethod(module, "parse", "s", function_of(self).signature.text.c_str());
+  Py_DECREF(module);
+  return found;
+}
+
 // What nanobind's stub generator writes for this object, word for word.
 PyObject* get_stub(PyObject* self, void*) {
   const Function& f = function_of(self);
@@ -181,6 +204,7 @@ PyGetSetDef getters[] = {{"__name__", get_name, nullptr, nullptr, nullptr},
                          {"__qualname__", get_name, nullptr, nullptr, nullptr},
                          {"__module__", get_module, nullptr, nullptr, nullptr},
                          {"__doc__", get_doc, nullptr, nullptr, nullptr},
+                         {"__signature__", get_signature, nullptr, nullptr, nullptr},
                          {"__nb_signature__", get_stub, nullptr, nullptr, nullptr},
                          {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
@@ -220,7 +244,7 @@ nanobind::object make_op_function(const graph::OpDef& def, const char* alias) {
     f->signature.text.replace(0, f->signature.name.size(), alias);
     f->signature.name = alias;
   }
-  f->as_list = f->signature.returns.starts_with("list");
+  f->as_list = f->signature.returns.find("list[") != std::string::npos;
   f->takes_key = false;
   for (const Param& p : f->signature.params)
     f->takes_key |= p.name == "key" && p.has_default && f->signature.module == "random";

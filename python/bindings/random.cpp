@@ -1,8 +1,10 @@
 #include "bindings/random.h"
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
 
 #include <chrono>
+#include <string>
 
 #include "bindings/array_type.h"
 #include "bindings/op_function.h"
@@ -60,8 +62,15 @@ void bind_random(nb::module_& m) {
       "    >>> mx.random.seed(7)\n    >>> (a == mx.random.uniform()).item()\n    True");
   if (!nb::hasattr(sub, "key"))
     sub.def("key", random::key, nb::arg("seed"), "A key (uint32, two words) made from a seed.");
-  sub.def("_state", ready_state, nb::sig("def _state() -> list[array]"),
-          "The list that holds the global key.");
+  sub.def(
+      "__getattr__",
+      [](const std::string& name) {
+        if (name == "state") return ready_state();
+        throw nb::attribute_error(
+            fmt::format("module 'plimsoll.core.random' has no attribute '{}'", name).c_str());
+      },
+      nb::arg("name"), nb::sig("def __getattr__(name: str) -> list[array]"),
+      "``state``, the list that holds the global key: compiled functions take and return it.");
 }
 
 }  // namespace plimsoll::python

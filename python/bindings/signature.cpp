@@ -68,6 +68,12 @@ graph::Box parse_default(std::string_view text, std::string_view whole) {
   if (text == "True") return true;
   if (text == "False") return false;
   if (text == "[]" || text == "()") return Dims{};
+  if (text.front() == '[') {
+    Dims list;
+    for (std::string_view part : split(text.substr(1, text.size() - 2), ','))
+      list.push_back(std::get<int64_t>(parse_default(part, whole)));
+    return list;
+  }
   if (text == "inf") return std::numeric_limits<double>::infinity();
   if (text.front() == '\'' || text.front() == '"')
     return std::string(text.substr(1, text.size() - 2));

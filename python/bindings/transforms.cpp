@@ -7,9 +7,12 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <iterator>
+#include <list>
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "base/check.h"
 #include "bindings/array_type.h"
@@ -17,6 +20,8 @@
 #include "bindings/device.h"
 #include "bindings/errors.h"
 #include "bindings/trees.h"
+#include "core/shape.h"
+#include "graph/node.h"
 #include "plimsoll/transforms.h"
 #include "runtime/eval.h"
 
@@ -139,14 +144,20 @@ std::pair<Arrays, Arrays> python_jvp(nb::callable fun, Arrays primals, Arrays ta
 
 /// Axes of a tree's arrays, -1 where not mapped, from a prefix of ints and None.
 void spread_axes(nb::handle tree, nb::handle axes, const char* what, std::vector<int>& out) {
+  Nesting nesting;
   PyObject* t = tree.ptr();
   PyObject* a = axes.ptr();
   bool leaf = a == Py_None || PyLong_Check(a);
   if (is_array(t)) {
     PLIMSOLL_CHECK(leaf, ValueError, "[vmap] expected {} of ints and None, got {}", what,
                    name_of_type(axes));
-    int ndim = unwrap(t).ndim() + (what[0] == 'o');
-    out.push_back(a == Py_None ? -1 : normalize_axis(nb::cast<int64_t>(axes), ndim, "vmap"));
+    const Shape& shape = unwrap(t).shape();
+    auto ndim = static_cast<int64_t>(shape.size()) + (what[0] == 'o');
+    int64_t axis = a == Py_None ? -1 : nb::cast<int64_t>(axes);
+    PLIMSOLL_CHECK(a == Py_None || (axis >= -ndim && axis < ndim), IndexError,
+                   "[vmap] expected {} in [{}, {}) for an array of shape {}, got {}", what, -ndim,
+                   ndim, to_string(shape), axis);
+    out.push_back(static_cast<int>(a != Py_None && axis < 0 ? axis + ndim : axis));
   } else if (PyList_Check(t) || PyTuple_Check(t)) {
     bool matches =
         leaf || ((PyList_Check(a) || PyTuple_Check(a)) && PySequence_Size(a) == PySequence_Size(t));
@@ -183,49 +194,56 @@ nb::object python_vmap(nb::callable fun, nb::tuple args, nb::object in_axes, nb:
 
 /// What a checkpointed call holds. The engine may drop it on a thread without the GIL.
 struct CheckpointCall {
-  nb::object fun, inputs, result;
+  nb::object fun, inputs;
 };
 
 nb::object python_checkpoint(nb::callable fun, nb::tuple args, nb::dict kwargs) {
-  std::shared_ptr<CheckpointCall> call(new CheckpointCall{fun, nb::make_tuple(args, kwargs), {}},
+  std::shared_ptr<CheckpointCall> call(new CheckpointCall{fun, nb::make_tuple(args, kwargs)},
                                        [](CheckpointCall* c) {
                                          nb::gil_scoped_acquire gil;
                                          delete c;
                                        });
-  // The backward pass calls this again, later.
-  Function traced = [call](const Arrays& arrays) {
+  nb::object first;
+  // The backward pass calls this again, later; then nobody may hold what it returns, which would
+  // keep all that it recorded.
+  Function traced = [call, wanted = &first](const Arrays& arrays) mutable {
     nb::object inner = with_arrays(call->inputs, arrays);
-    call->result = call->fun(*nb::borrow<nb::tuple>(inner[0]), **nb::borrow<nb::dict>(inner[1]));
-    return arrays_in(call->result);
+    nb::object result =
+        call->fun(*nb::borrow<nb::tuple>(inner[0]), **nb::borrow<nb::dict>(inner[1]));
+    if (nb::object* out = std::exchange(wanted, nullptr)) *out = result;
+    return arrays_in(result);
   };
-  Arrays outputs = checkpoint(traced)(arrays_in(call->inputs));
-  nb::object out = with_arrays(call->result, outputs);
-  call->result = nb::object();  // it holds the arrays of the first recording
-  return out;
+  Arrays outputs = checkpoint(std::move(traced))(arrays_in(call->inputs));
+  return with_arrays(first, outputs);
 }
 
 // ---- compile.
 
 bool compile_enabled = true;
 
-/// One compiled function: a trace for each structure of its arguments. The function itself is
-/// passed with every call, so that Python's collector sees who holds it.
+/// One compiled function: a trace for each structure, shapes and dtypes of its arguments, those
+/// that were used last. The function itself is passed with every call, so that Python's collector
+/// sees who holds it. Calls of several threads may overlap: another one can run wherever Python
+/// code does.
 class Compiled {
  public:
   nb::object operator()(nb::callable fun, nb::tuple args, nb::dict kwargs, nb::object inputs,
                         nb::object outputs) {
     if (!compile_enabled || is_tracing()) return fun(*args, **kwargs);
-    nb::object all = nb::make_tuple(args, kwargs, inputs);
     std::string key;
-    structure_of(all, key);
-    Trace& trace = traces_[key];
-    if (!trace.replay) {
-      trace.replay = compile([this, &trace](const Arrays& tracers) { return run(trace, tracers); });
-    }
-    current_ = {fun, args, kwargs, inputs, outputs};
-    Arrays values = trace.replay(arrays_in(all));
-    current_ = {};
-    return deliver(trace, outputs, std::move(values));
+    structure_of(nb::make_tuple(args, kwargs), Leaves::kConstants, key);
+    structure_of(inputs, Leaves::kAny, key);
+    Arrays arrays = arrays_in(nb::make_tuple(args, kwargs, inputs));
+    if (std::shared_ptr<Trace> trace = find(key))
+      return deliver(*trace, outputs, trace->replay(arrays));
+    auto trace = std::make_shared<Trace>();
+    // The call outlives the only time that this runs: later arrays of this key fit the recording.
+    trace->replay = compile([&](const Arrays& tracers) {
+      return run(fun, nb::make_tuple(args, kwargs), inputs, outputs, *trace, tracers);
+    });
+    Arrays values = trace->replay(arrays);
+    keep(std::move(key), trace);
+    return deliver(*trace, outputs, std::move(values));
   }
 
  private:
@@ -234,43 +252,125 @@ class Compiled {
     nb::object result;  // its structure, with arrays of the trace
     size_t num_result = 0;
   };
-  struct Call {
-    nb::object fun, args, kwargs, inputs, outputs;
-  };
+
+  using Traces = std::list<std::pair<std::string, std::shared_ptr<Trace>>>;
+
+  std::shared_ptr<Trace> find(const std::string& key) {
+    auto it = by_key_.find(key);
+    if (it == by_key_.end()) return nullptr;
+    traces_.splice(traces_.begin(), traces_, it->second);
+    return it->second->second;
+  }
+
+  void keep(std::string key, std::shared_ptr<Trace> trace) {
+    if (by_key_.contains(key)) return;  // another thread was faster
+    traces_.emplace_front(std::move(key), std::move(trace));
+    by_key_[traces_.front().first] = traces_.begin();
+    if (traces_.size() <= kMostRecordings) return;
+    by_key_.erase(traces_.back().first);
+    traces_.pop_back();
+  }
 
   /// Calls the function on tracers; what it reads and replaces besides is put back afterwards.
-  Arrays run(Trace& trace, const Arrays& tracers) {
-    Call& c = current_;
-    nb::object all = nb::make_tuple(c.args, c.kwargs, c.inputs);
-    Arrays originals = arrays_in(c.inputs);
-    nb::object inner = with_arrays(nb::make_tuple(c.args, c.kwargs),
-                                   tracers_for(tracers, 0, tracers.size() - originals.size()));
-    replace_arrays(c.inputs,
-                   tracers_for(tracers, tracers.size() - originals.size(), tracers.size()));
-    trace.result = c.fun(*nb::borrow<nb::tuple>(inner[0]), **nb::borrow<nb::dict>(inner[1]));
+  static Arrays run(nb::handle fun, nb::handle arguments, nb::handle inputs, nb::handle outputs,
+                    Trace& trace, const Arrays& tracers) {
+    Arrays originals = arrays_in(inputs);
+    auto put_back = [&] {
+      if (arrays_in(inputs).size() == originals.size()) replace_arrays(inputs, originals);
+    };
+    size_t num_arguments = tracers.size() - originals.size();
+    nb::object inner = with_arrays(arguments, part_of(tracers, 0, num_arguments));
+    replace_arrays(inputs, part_of(tracers, num_arguments, tracers.size()));
+    try {
+      trace.result = fun(*nb::borrow<nb::tuple>(inner[0]), **nb::borrow<nb::dict>(inner[1]));
+    } catch (...) {
+      put_back();
+      throw;
+    }
     Arrays out = arrays_in(trace.result);
     trace.num_result = out.size();
-    Arrays state = arrays_in(c.outputs);
-    out.insert(out.end(), state.begin(), state.end());
-    if (arrays_in(c.inputs).size() == originals.size()) replace_arrays(c.inputs, originals);
+    Arrays changed = arrays_in(outputs);
+    out.insert(out.end(), changed.begin(), changed.end());
+    put_back();
     return out;
   }
 
-  static Arrays tracers_for(const Arrays& all, size_t begin, size_t end) {
+  static Arrays part_of(const Arrays& all, size_t begin, size_t end) {
     return Arrays(all.begin() + static_cast<ptrdiff_t>(begin),
                   all.begin() + static_cast<ptrdiff_t>(end));
   }
 
-  nb::object deliver(Trace& trace, nb::handle outputs, Arrays values) {
-    Arrays result = tracers_for(values, 0, trace.num_result);
-    Arrays state = tracers_for(values, trace.num_result, values.size());
-    replace_arrays(outputs, state);
-    return with_arrays(trace.result, result);
+  static nb::object deliver(const Trace& trace, nb::handle outputs, const Arrays& values) {
+    replace_arrays(outputs, part_of(values, trace.num_result, values.size()));
+    return with_arrays(trace.result, part_of(values, 0, trace.num_result));
   }
 
-  std::unordered_map<std::string, Trace> traces_;
-  Call current_;
+  Traces traces_;  // last used first
+  std::unordered_map<std::string, Traces::iterator> by_key_;
 };
+
+// ---- Custom functions.
+
+/// A Python callable that the engine may drop on a thread without the GIL.
+std::shared_ptr<nb::object> held(nb::handle o) {
+  return {new nb::object(nb::borrow(o)), [](nb::object* p) {
+            nb::gil_scoped_acquire gil;
+            delete p;
+          }};
+}
+
+Arrays python_custom(nb::callable fun, nb::object vjp_rule, nb::object jvp_rule,
+                     nb::object vmap_rule, Arrays inputs) {
+  CustomRules rules;
+  if (!vjp_rule.is_none())
+    rules.vjp = [f = held(vjp_rule)](const Arrays& p, const Arrays& c, const Arrays& o) {
+      return nb::cast<Arrays>((*f)(p, c, o));
+    };
+  if (!jvp_rule.is_none())
+    rules.jvp = [f = held(jvp_rule)](const Arrays& primals, const Arrays& tangents) {
+      nb::list given;
+      for (const array& t : tangents) given.append(t ? nb::cast(t) : nb::none());
+      return nb::cast<Arrays>((*f)(primals, given));
+    };
+  if (!vmap_rule.is_none())
+    rules.vmap = [f = held(vmap_rule)](const Arrays& arrays, const std::vector<int>& axes) {
+      nb::list given;
+      for (int axis : axes) given.append(axis < 0 ? nb::none() : nb::object(nb::int_(axis)));
+      return nb::cast<std::pair<Arrays, std::vector<int>>>((*f)(arrays, given));
+    };
+  Function plain = [f = held(fun)](const Arrays& arrays) { return nb::cast<Arrays>((*f)(arrays)); };
+  return custom_function(std::move(plain), std::move(rules))(inputs);
+}
+
+// ---- Graphs, for drawing.
+
+/// What leads to the arrays, inputs first: (id, name of the operation or "", ids of inputs).
+nb::list recorded_graph(const Arrays& roots) {
+  std::vector<std::pair<graph::Node*, size_t>> stack;
+  std::unordered_map<graph::Node*, bool> seen;
+  nb::list out;
+  auto enter = [&](graph::Node* node) {
+    if (seen.emplace(node, true).second) stack.emplace_back(node, 0);
+  };
+  for (const array& root : roots) {
+    enter(root.node());
+    while (!stack.empty()) {
+      auto& [node, next] = stack.back();
+      bool made = node->def && !node->available();
+      if (made && next < node->inputs.size()) {
+        enter(node->inputs[next++]);
+        continue;
+      }
+      nb::list inputs;
+      if (made)
+        for (graph::Node* in : node->inputs) inputs.append(reinterpret_cast<uintptr_t>(in));
+      out.append(
+          nb::make_tuple(reinterpret_cast<uintptr_t>(node), made ? node->def->name : "", inputs));
+      stack.pop_back();
+    }
+  }
+  return out;
+}
 
 }  // namespace
 
@@ -304,6 +404,18 @@ void bind_transforms(nb::module_& m) {
   m.def("_checkpoint", python_checkpoint,
         nb::sig("def _checkpoint(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: "
                 "dict[str, Any], /) -> Any"));
+  m.def("_custom", python_custom, nb::arg("fun"), nb::arg("vjp").none(), nb::arg("jvp").none(),
+        nb::arg("vmap").none(), nb::arg("arrays"),
+        nb::sig("def _custom(fun: Callable[..., Any], vjp: Callable[..., Any] | None, jvp: "
+                "Callable[..., Any] | None, vmap: Callable[..., Any] | None, arrays: list[array]) "
+                "-> list[array]"));
+  m.def("_arrays_in", arrays_in, nb::arg("tree").none(),
+        nb::sig("def _arrays_in(tree: object) -> list[array]"));
+  m.def("_depends", depends,
+        nb::sig("def _depends(inputs: list[array], dependencies: list[array], /) -> list[array]"));
+  m.def("_graph", recorded_graph,
+        nb::sig("def _graph(arrays: list[array], /) -> list[tuple[int, str, list[int]]]"));
+  m.def("_id", [](const array& a) { return reinterpret_cast<uintptr_t>(a.node()); });
   m.def("_set_compile", [](bool on) { compile_enabled = on; });
   nb::class_<Compiled>(m, "_Compiled")
       .def(nb::init<>())

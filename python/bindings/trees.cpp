@@ -2,7 +2,9 @@
 
 #include <nanobind/nanobind.h>
 
+#include <cstring>
 #include <string>
+#include <string_view>
 
 #include "base/check.h"
 #include "bindings/array_type.h"
@@ -12,6 +14,7 @@ namespace {
 
 template <typename F>
 void each_array(nb::handle tree, F&& f) {
+  Nesting nesting;
   PyObject* o = tree.ptr();
   if (is_array(o)) {
     f(o);
@@ -39,6 +42,7 @@ nb::object rebuild_sequence(PyObject* o, const std::vector<array>& arrays, size_
 }
 
 nb::object rebuild(nb::handle tree, const std::vector<array>& arrays, size_t& next) {
+  Nesting nesting;
   PyObject* o = tree.ptr();
   if (is_array(o)) {
     PLIMSOLL_ASSERT(next < arrays.size());
@@ -54,6 +58,7 @@ nb::object rebuild(nb::handle tree, const std::vector<array>& arrays, size_t& ne
 }
 
 void replace_below(nb::handle tree, const std::vector<array>& arrays, size_t& next) {
+  Nesting nesting;
   PyObject* o = tree.ptr();
   auto fresh = [&] {
     PLIMSOLL_ASSERT(next < arrays.size());
@@ -84,7 +89,49 @@ void replace_below(nb::handle tree, const std::vector<array>& arrays, size_t& ne
   }
 }
 
+template <typename T>
+void append(std::string& out, char kind, T value) {
+  char bytes[sizeof(T)];
+  std::memcpy(bytes, &value, sizeof(T));
+  out += kind;
+  out.append(bytes, sizeof(T));
+}
+
+void append_text(std::string& out, char kind, std::string_view text) {
+  append(out, kind, text.size());
+  out += text;
+}
+
+/// Types that a class derives from lists, tuples, dicts or constants may behave otherwise.
+void append_type(std::string& out, char kind, PyObject* o) { append(out, kind, Py_TYPE(o)); }
+
+bool append_constant(PyObject* o, std::string& out) {
+  if (o == Py_None) {
+    out += 'n';
+  } else if (PyLong_Check(o)) {  // a bool has a type of its own
+    append_type(out, 'i', o);
+    append_text(out, ' ', nb::cast<std::string>(nb::steal(PyLong_Type.tp_repr(o))));
+  } else if (PyFloat_Check(o)) {
+    append_type(out, 'f', o);
+    append(out, ' ', PyFloat_AS_DOUBLE(o));
+  } else if (PyUnicode_Check(o)) {
+    append_type(out, 's', o);
+    Py_ssize_t size;
+    const char* text = PyUnicode_AsUTF8AndSize(o, &size);
+    if (!text) throw nb::python_error();
+    append_text(out, ' ', {text, static_cast<size_t>(size)});
+  } else {
+    return false;
+  }
+  return true;
+}
+
 }  // namespace
+
+Nesting::Nesting() {
+  if (Py_EnterRecursiveCall(" in lists, tuples and dicts of arrays; does one hold itself?"))
+    throw nb::python_error();
+}
 
 std::vector<array> arrays_in(nb::handle tree) {
   std::vector<array> out;
@@ -106,6 +153,7 @@ void replace_arrays(nb::handle tree, const std::vector<array>& arrays) {
 }
 
 bool only_arrays(nb::handle tree) {
+  Nesting nesting;
   PyObject* o = tree.ptr();
   if (is_array(o)) return true;
   if (PyList_Check(o) || PyTuple_Check(o)) {
@@ -121,30 +169,36 @@ bool only_arrays(nb::handle tree) {
   return true;
 }
 
-void structure_of(nb::handle tree, std::string& out) {
+void structure_of(nb::handle tree, Leaves leaves, std::string& out) {
+  Nesting nesting;
   PyObject* o = tree.ptr();
   if (is_array(o)) {
-    out += '*';
+    const array& a = unwrap(o);
+    append(out, '*', a.dtype());
+    append(out, 'd', a.shape().size());
+    for (int64_t extent : a.shape()) append(out, ' ', extent);
   } else if (PyList_Check(o) || PyTuple_Check(o)) {
-    out += PyList_Check(o) ? '[' : '(';
-    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(o); ++i) {
-      structure_of(PySequence_Fast_GET_ITEM(o, i), out);
-      out += ',';
-    }
-    out += PyList_Check(o) ? ']' : ')';
+    append_type(out, PyList_Check(o) ? '[' : '(', o);
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(o); ++i)
+      structure_of(PySequence_Fast_GET_ITEM(o, i), leaves, out);
+    out += ']';
   } else if (PyDict_Check(o)) {
-    out += '{';
+    append_type(out, '{', o);
     PyObject *key, *value;
     Py_ssize_t at = 0;
     while (PyDict_Next(o, &at, &key, &value)) {
-      out += nb::repr(key).c_str();
-      out += ':';
-      structure_of(value, out);
-      out += ',';
+      structure_of(key, leaves, out);
+      structure_of(value, leaves, out);
     }
     out += '}';
-  } else {
-    out += nb::repr(tree).c_str();
+  } else if (!append_constant(o, out)) {
+    PLIMSOLL_CHECK(
+        leaves == Leaves::kAny, ValueError,
+        "[compile] expected arguments that are arrays, bools, ints, floats, strings or "
+        "None, in lists, tuples and dicts, got {}; make it an array, or let the function "
+        "find it outside of its arguments",
+        Py_TYPE(o)->tp_name);
+    out += '?';
   }
 }
 

@@ -3,11 +3,23 @@
 
 #include <nanobind/nanobind.h>
 
+#include <cstdint>
+#include <string>
 #include <vector>
 
 #include "plimsoll/array.h"
 
 namespace plimsoll::python {
+
+/// A level of a tree while it lives. Throws RecursionError where Python's limit of depth is
+/// reached, as for a list that holds itself.
+class Nesting {
+ public:
+  Nesting();
+  ~Nesting() { Py_LeaveRecursiveCall(); }
+  Nesting(const Nesting&) = delete;
+  Nesting& operator=(const Nesting&) = delete;
+};
 
 /// The arrays of a tree, in order: lists and tuples by position, dicts by insertion. Other leaves
 /// are passed over.
@@ -26,7 +38,12 @@ void replace_arrays(nanobind::handle tree, const std::vector<array>& arrays);
 /// Whether every leaf is an array.
 bool only_arrays(nanobind::handle tree);
 
-/// A text that is equal for trees of equal structure, with leaves that are no arrays by their repr.
-void structure_of(nanobind::handle tree, std::string& out);
+/// Leaves besides arrays: only those that a text can stand for, or others too, passed over.
+enum class Leaves : uint8_t { kConstants, kAny };
+
+/// Appends a text that is equal for trees of equal structure, array shapes and dtypes, and
+/// constants (bool, int, float, str and None) of equal type and bits. Throws ValueError for other
+/// leaves unless `leaves` is kAny.
+void structure_of(nanobind::handle tree, Leaves leaves, std::string& out);
 
 }  // namespace plimsoll::python

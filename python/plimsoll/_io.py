@@ -1,140 +1,398 @@
-"""npy, npz and safetensors files. Whole arrays are read and written; nothing is lazy here."""
+"""npy, npz, safetensors and GGUF files: loaded lazily, by ranges; saved as streams, by renaming."""
 
 from __future__ import annotations
 
-import json
-import math
+import errno
+import io
+import lzma
 import os
 import struct
-import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any, cast
-
-import numpy as np
 
 from plimsoll import _core
 from plimsoll._core import array
 
 File = str | os.PathLike[str] | IO[bytes]
 
-_SAFETENSORS = {
-    "BOOL": "bool", "U8": "uint8", "U16": "uint16", "U32": "uint32", "U64": "uint64",
-    "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64",
-    "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64", "C64": "complex64",
-}  # fmt: skip
-_TAGS = {name: tag for tag, name in _SAFETENSORS.items()}
+_PIECE = 4 << 20
+_MAX_INFLATION = 1032  # a bit of deflate makes 129 bytes at most
+_LOCAL_HEADER = struct.Struct("<4s22xHH")  # of a zip member: lengths of its name and extra field
+
+
+class FileFormatError(ValueError, RuntimeError):
+    """A file that is not what its format says. MLX raises RuntimeError for most of these."""
+
+
+class MissingFileError(FileNotFoundError, RuntimeError):
+    """A file or folder that is not there. MLX raises RuntimeError for it."""
 
 
 @contextmanager
-def _replacing(file: File, ending: str = "") -> Iterator[IO[bytes]]:
-    """A file to write; a named one appears under its name only when it is complete."""
-    if hasattr(file, "write"):
-        yield cast("IO[bytes]", file)
-        return
-    path = os.fspath(file)
-    if ending and not path.endswith(ending):
-        path += ending
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(os.path.abspath(path)), prefix=".tmp")
+def _translated() -> Iterator[None]:
+    """Errors of files in the classes above."""
     try:
-        with os.fdopen(handle, "wb") as out:
-            yield out
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        yield
+    except FileNotFoundError as e:
+        raise MissingFileError(e.errno or errno.ENOENT, e.strerror or str(e)) from None
+    except ValueError as e:
+        raise FileFormatError(str(e)) from None
+
+
+# ---- Saving.
+
+
+def _path(file: str | os.PathLike[str], ending: str) -> str:
+    path = os.fspath(file)
+    return path if path.endswith(ending) else path + ending
+
+
+def _is_stream(file: File, method: str) -> bool:
+    if hasattr(file, method):
+        return True
+    if isinstance(file, str | os.PathLike):
+        return False
+    raise ValueError(
+        f"[{'load' if method == 'read' else 'save'}] expected a file name or a binary file with "
+        f"{method}, got {type(file).__name__}"
+    )
+
+
+def _pieces(a: array) -> Iterator[bytes]:
+    """The row-major bytes of an array that _row_major returned."""
+    for begin in range(0, a.nbytes, _PIECE):
+        yield _core._read_bytes(a, begin, min(begin + _PIECE, a.nbytes))
+
+
+def _write_array(out: Any, a: array) -> None:
+    for piece in _pieces(_core._row_major(a)):
+        out.write(piece)
 
 
 def save(file: File, arr: array) -> None:
     """Writes an array to a .npy file.
 
+    A named file is written without a name and renamed when it is complete, so that an array may be
+    saved over the file that it was loaded from, and a failure leaves the old file. The array is
+    evaluated and goes to the file piece by piece.
+
     Args:
-        file: A name, to which .npy is added where it is missing, or an open binary file.
-        arr: The array; bfloat16 is written as float32.
+        file: A name, to which .npy is added where it is missing, or a binary file open for writing.
+        arr: The array. bfloat16 has the type ``<V2`` in the file, as in MLX: NumPy reads raw bytes.
 
     Raises:
-        OSError: where the file cannot be written.
+        FileNotFoundError: where the folder is missing; also a RuntimeError, as in MLX.
+        OSError: where the file cannot be written; a full disk is found out before anything runs.
+
+    Example:
+        >>> mx.save("weights.npy", mx.ones((2, 3)))
+        >>> mx.load("weights.npy").shape
+        (2, 3)
     """
-    with _replacing(file, ".npy") as out:
-        np.save(out, np.array(arr))
+    if _is_stream(file, "write"):
+        out = cast("IO[bytes]", file)
+        out.write(_core._npy_header(arr))
+        _write_array(out, arr)
+        return
+    with _translated():
+        _core._save_npy(_path(cast("str", file), ".npy"), arr)
 
 
-def _named(args: tuple[array, ...], kwargs: dict[str, array]) -> dict[str, Any]:
-    named = {f"arr_{i}": np.array(a) for i, a in enumerate(args)}
+def _save_zip(
+    file: File, args: tuple[array, ...], kwargs: dict[str, array], compression: int
+) -> None:
+    named = {f"arr_{i}": a for i, a in enumerate(args)}
     if clash := named.keys() & kwargs.keys():
         raise ValueError(f"[savez] expected names other than {sorted(clash)}")
-    return named | {name: np.array(a) for name, a in kwargs.items()}
+    named |= kwargs
+    for name, a in named.items():
+        if not isinstance(a, array):
+            raise TypeError(f"[savez] expected an array as {name}, got {type(a).__name__}")
+    _core._eval(list(named.values()))  # together: they may share what they are computed from
+    stream = _is_stream(file, "write")
+    out: Any = file if stream else _core._OutputFile(_path(cast("str", file), ".npz"))
+    try:
+        with zipfile.ZipFile(out, "w", compression) as archive:
+            for name, a in named.items():
+                info = zipfile.ZipInfo(f"{name}.npy")
+                info.compress_type = compression
+                with archive.open(info, "w", force_zip64=True) as member:
+                    member.write(_core._npy_header(a))
+                    _write_array(member, a)
+        if not stream:
+            out.commit()
+    finally:
+        if not stream:
+            out.abandon()
 
 
 def savez(file: File, *args: array, **kwargs: array) -> None:
     """Writes arrays to a .npz file, under their keywords or as arr_0, arr_1 and so on.
 
     Args:
-        file: A name, to which .npz is added where it is missing, or an open binary file.
+        file: A name, to which .npz is added where it is missing, or a binary file open for writing.
         args: Arrays without a name.
         kwargs: Arrays by name.
+
+    Raises:
+        ValueError: where a keyword is the name of an array without one.
+        FileNotFoundError: where the folder is missing; also a RuntimeError.
+        OSError: where the file cannot be written.
+
+    Example:
+        >>> mx.savez("model.npz", w=mx.ones((2, 3)), b=mx.zeros(3))
+        >>> sorted(mx.load("model.npz"))
+        ['b', 'w']
     """
-    with _replacing(file, ".npz") as out:
-        np.savez(out, **_named(args, kwargs))
+    with _translated():
+        _save_zip(file, args, kwargs, zipfile.ZIP_STORED)
 
 
 def savez_compressed(file: File, *args: array, **kwargs: array) -> None:
-    """As savez, compressed.
+    """As savez, compressed. Such a file is not loaded lazily.
 
     Args:
-        file: A name, to which .npz is added where it is missing, or an open binary file.
+        file: A name, to which .npz is added where it is missing, or a binary file open for writing.
         args: Arrays without a name.
         kwargs: Arrays by name.
+
+    Raises:
+        ValueError: where a keyword is the name of an array without one.
+        OSError: where the file cannot be written.
     """
-    with _replacing(file, ".npz") as out:
-        np.savez_compressed(out, **_named(args, kwargs))
+    with _translated():
+        _save_zip(file, args, kwargs, zipfile.ZIP_DEFLATED)
+
+
+def _named_arrays(op: str, arrays: object) -> list[tuple[str, array]]:
+    if not isinstance(arrays, dict):
+        raise TypeError(f"[{op}] expected a dict, got {type(arrays).__name__}")
+    for name, a in arrays.items():
+        if not isinstance(name, str):
+            raise TypeError(f"[{op}] expected names that are strings, got {type(name).__name__}")
+        if not isinstance(a, array):
+            raise TypeError(f"[{op}] expected an array as {name}, got {type(a).__name__}")
+    return list(arrays.items())
 
 
 def save_safetensors(
     file: File, arrays: dict[str, array], metadata: dict[str, str] | None = None
 ) -> None:
-    """Writes arrays to a .safetensors file.
+    """Writes arrays to a .safetensors file, as `save` does.
 
     Args:
-        file: A name, to which .safetensors is added where it is missing, or an open binary file.
+        file: A name, to which .safetensors is added where it is missing, or a binary file open for
+            writing.
         arrays: The arrays by name.
         metadata: Texts by name, kept in the file's header.
+
+    Raises:
+        ValueError: where the metadata are no texts.
+        TypeError: where arrays is not a dict of arrays.
+        FileNotFoundError: where the folder is missing; also a RuntimeError.
+        OSError: where the file cannot be written.
+
+    Example:
+        >>> mx.save_safetensors("model.safetensors", {"w": mx.ones((2, 3))}, {"step": "7"})
+        >>> mx.load("model.safetensors", return_metadata=True)[1]
+        {'step': '7'}
     """
-    header: dict[str, Any] = {"__metadata__": metadata} if metadata else {}
-    position = 0
-    for name, a in arrays.items():
-        header[name] = {
-            "dtype": _TAGS[a.dtype.name],
-            "shape": list(a.shape),
-            "data_offsets": [position, position + a.nbytes],
-        }
-        position += a.nbytes
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    with _replacing(file, ".safetensors") as out:
-        out.write(struct.pack("<Q", len(text)) + text)
-        for a in arrays.values():
-            out.write(a.__reduce__()[1][0])
+    named = _named_arrays("save_safetensors", arrays)
+    texts = list((metadata or {}).items())
+    if not all(isinstance(part, str) for pair in texts for part in pair):
+        raise ValueError("[save_safetensors] expected metadata of texts, got another type")
+    if _is_stream(file, "write"):
+        out = cast("IO[bytes]", file)
+        header, order = _core._safetensors_header(named, texts)
+        _core._eval(list(arrays.values()))
+        out.write(header)
+        for i in order:
+            _write_array(out, named[i][1])
+        return
+    with _translated():
+        _core._save_safetensors(_path(cast("str", file), ".safetensors"), named, texts)
 
 
-def _load_safetensors(file: IO[bytes]) -> tuple[dict[str, array], dict[str, str]]:
-    prefix = file.read(8)
-    if len(prefix) != 8:
-        raise ValueError("[load] expected a safetensors file, got one that ends in its header")
-    header = json.loads(file.read(struct.unpack("<Q", prefix)[0]))
-    start = file.tell()
-    metadata = header.pop("__metadata__", {})
-    out = {}
-    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
-        begin, end = entry["data_offsets"]
-        dtype = _core._dtype(_SAFETENSORS[entry["dtype"]])
-        shape = tuple(entry["shape"])
-        if end - begin != math.prod(shape) * dtype.size:
-            raise ValueError(f"[load] expected {name} to have as many bytes as its shape says")
-        file.seek(start + begin)
-        out[name] = _core._array_from_bytes(file.read(end - begin), shape, dtype)
-    return out, metadata
+def save_gguf(
+    file: File,
+    arrays: dict[str, array],
+    metadata: dict[str, array | str | list[str]] | None = None,
+) -> None:
+    """Writes arrays to a .gguf file (version 3), as `save` does.
+
+    Args:
+        file: A name, to which .gguf is added where it is missing, or a binary file open for
+            writing.
+        arrays: The arrays by name: float32, float16, bfloat16, float64 or signed integers.
+        metadata: By key, a text, a list of texts, or an array of bool, integers, float32 or
+            float64 with at most one axis.
+
+    Raises:
+        ValueError: for another dtype or kind of metadata; also a RuntimeError, as in MLX.
+        TypeError: where arrays is not a dict of arrays.
+        FileNotFoundError: where the folder is missing; also a RuntimeError.
+        OSError: where the file cannot be written.
+
+    Example:
+        >>> mx.save_gguf("model.gguf", {"w": mx.ones((2, 3))}, {"general.name": "small"})
+        >>> mx.load("model.gguf", return_metadata=True)[1]
+        {'general.name': 'small'}
+    """
+    named = _named_arrays("save_gguf", arrays)
+    with _translated():
+        extra = list((metadata or {}).items())
+        for key, value in extra:
+            if not isinstance(key, str) or not (
+                isinstance(value, array | str)
+                or (isinstance(value, list | tuple) and all(isinstance(v, str) for v in value))
+            ):
+                raise ValueError(
+                    f"[save_gguf] expected an array, a text or a list of texts as {key!r}, got "
+                    f"{type(value).__name__}"
+                )
+        if not _is_stream(file, "write"):
+            _core._save_gguf(_path(cast("str", file), ".gguf"), named, extra)
+            return
+    out = cast("IO[bytes]", file)
+    header, begins = _core._gguf_header(named, extra)
+    _core._eval(list(arrays.values()))
+    out.write(header)
+    end = 0
+    for (_, a), begin in zip(named, begins, strict=True):
+        out.write(bytes(begin - end))
+        _write_array(out, a)
+        end = begin + a.nbytes
+
+
+# ---- Loading.
+
+
+class _Reader(io.RawIOBase):
+    """An _InputFile for zipfile."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        base = (0, self._position, self._file.size)[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def readinto(self, room: Any) -> int:
+        data = self._file.read_at(self._position, len(room))
+        room[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
+def _data_range(member: zipfile.ZipInfo, file: Any) -> tuple[int, int]:
+    """Where the bytes of a stored member are."""
+    inside = 0 <= member.header_offset < file.size
+    header = file.read_at(member.header_offset, _LOCAL_HEADER.size) if inside else b""
+    if len(header) != _LOCAL_HEADER.size or header[:4] != b"PK\x03\x04":
+        raise ValueError(f"[load] expected a zip member at {member.header_offset}, got other bytes")
+    _, name, extra = _LOCAL_HEADER.unpack(header)
+    begin = member.header_offset + _LOCAL_HEADER.size + name + extra
+    return begin, begin + member.file_size
+
+
+def _load_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, file: Any, limit: int) -> array:
+    """`file`: the archive's _InputFile, or None where it is a stream."""
+    name = member.filename[:100]
+    if file is not None and member.compress_type == zipfile.ZIP_STORED and not member.flag_bits & 1:
+        begin, end = _data_range(member, file)
+        if end > limit or member.compress_size != member.file_size:
+            raise ValueError(
+                f"[load] expected the {member.file_size} bytes of {name} before the next member, "
+                f"got [{begin}, {end}] and {limit}"
+            )
+        return cast("array", file.load_npy(begin, end, name))
+    if member.compress_type == zipfile.ZIP_DEFLATED:
+        most = _MAX_INFLATION * member.compress_size
+        if member.file_size > most + _MAX_INFLATION:
+            raise ValueError(
+                f"[load] expected {name} of at most {most} bytes, which is what deflate can make "
+                f"of {member.compress_size}, got {member.file_size}"
+            )
+    with archive.open(member) as opened:
+        return _core._load_npy_stream(opened, 0, member.file_size, name)
+
+
+def _load_zip(stream: IO[bytes], file: Any) -> dict[str, array]:
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            members = sorted(archive.infolist(), key=lambda m: m.header_offset)
+            starts = [m.header_offset for m in members[1:]] + [archive.start_dir]
+            return {
+                m.filename.removesuffix(".npy"): _load_member(archive, m, file, limit)
+                for m, limit in zip(members, starts, strict=True)
+            }
+    except (
+        zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, OverflowError,
+        ValueError, RuntimeError,
+    ) as e:  # fmt: skip
+        if str(e).startswith("[load]"):
+            raise
+        raise ValueError(
+            f"[load] expected a whole zip file that is not encrypted, got an error: {str(e)[:200]}"
+        ) from None
+
+
+def _stream_bounds(stream: IO[bytes]) -> tuple[IO[bytes], int, int]:
+    """A stream that can seek, its position, and the bytes from there to its end."""
+    if not hasattr(stream, "seek") or not hasattr(stream, "tell"):
+        stream = io.BytesIO(stream.read())
+    start = stream.tell()
+    size = stream.seek(0, os.SEEK_END) - start
+    stream.seek(start)
+    return stream, start, max(size, 0)
+
+
+def _load(file: File, kind: str, is_stream: bool) -> tuple[Any, dict[str, Any]]:
+    if is_stream:
+        stream, start, size = _stream_bounds(cast("IO[bytes]", file))
+        name = str(getattr(stream, "name", "the stream"))
+        if kind == "npz":
+            return _load_zip(stream, None), {}
+        if kind == "npy":
+            return _core._load_npy_stream(stream, start, size, name), {}
+        if kind == "gguf":
+            return _core._load_gguf_stream(stream, start, size, name)
+        return _core._load_safetensors_stream(stream, start, size, name)
+    path = os.fspath(cast("str", file))
+    if kind == "npz":
+        opened = _core._InputFile(path)
+        return _load_zip(cast("IO[bytes]", io.BufferedReader(_Reader(opened))), opened), {}
+    if kind == "npy":
+        return _core._load_npy(path), {}
+    if kind == "gguf":
+        return _core._load_gguf(path)
+    return _core._load_safetensors(path)
+
+
+def _kind_of(file: File, format: str | None) -> str:
+    name = file if isinstance(file, str | os.PathLike) else getattr(file, "name", "")
+    ending = os.path.splitext(os.fspath(name) if isinstance(name, str | os.PathLike) else "")[1]
+    kind = ending[1:] if format is None else format
+    if kind not in ("npy", "npz", "safetensors", "gguf"):
+        raise ValueError(
+            f'[load] expected format "npy", "npz", "safetensors" or "gguf", got "{kind}" for '
+            f"{name or 'a stream'}; pass format, or a file with one of these endings"
+        )
+    return kind
 
 
 def load(
@@ -145,40 +403,44 @@ def load(
     *,
     stream: object = None,
 ) -> Any:
-    """Reads arrays from a .npy, .npz or .safetensors file.
+    """Opens the arrays of a .npy, .npz, .safetensors or .gguf file.
+
+    Loading is lazy: the header is read and checked; the elements are read when they are used, in
+    the ranges that are used, and need no room before that. Under a memory limit they are dropped
+    and read again. Read at once are arrays below 64 KiB, compressed members of .npz files, and
+    whatever comes from an open file. The named file must not be written to while its arrays are in
+    use (replacing it by renaming, as `save` does, is safe): a changed file raises OSError.
 
     Args:
-        file: A name or an open binary file.
-        format: "npy", "npz" or "safetensors". Default: the name's ending.
-        return_metadata: Whether the texts of a safetensors file's header are returned too.
+        file: A name, or a binary file open for reading (with read and seek).
+        format: "npy", "npz", "safetensors" or "gguf". Default: the name's ending.
+        return_metadata: Whether the metadata of a safetensors file (texts) or a GGUF file (arrays,
+            texts and lists of texts) are returned too.
         stream: Accepted for MLX's sake.
 
     Returns:
-        An array, a dict of arrays, or a pair of that and the metadata.
+        An array of the shape and dtype in the file (npy), a dict of arrays by name, or a pair of
+        that dict and the metadata. Numbers of big-endian files are put in order as they are read.
+        A GGUF tensor of type Q4_0, Q4_1 or Q8_0 comes as three arrays, which `quantized_matmul`
+        takes with group_size=32: "name.weight" (uint32), "name.scales" and "name.biases" (float16).
 
     Raises:
-        ValueError: for another format.
+        ValueError: where the file is not what its format says, the format is another one, or it
+            has no metadata.
+        FileNotFoundError: where there is no such file; also a RuntimeError, as in MLX.
         OSError: where the file cannot be read.
+
+    Example:
+        >>> mx.save("x.npy", mx.arange(6).reshape(2, 3))
+        >>> mx.load("x.npy")[1].tolist()
+        [3, 4, 5]
     """
-    if not hasattr(file, "read"):
-        path = os.fspath(file)
-        with open(path, "rb") as opened:
-            kind = format or os.path.splitext(path)[1].lstrip(".")
-            return load(opened, format=kind, return_metadata=return_metadata)
-    source = cast("IO[bytes]", file)
-    if format == "safetensors":
-        arrays, metadata = _load_safetensors(source)
-        return (arrays, metadata) if return_metadata else arrays
-    if format == "npy":
-        return array(_exact(np.load(source)), None)
-    if format == "npz":
-        with np.load(source) as members:
-            return {name: array(_exact(members[name])) for name in members.files}
-    raise ValueError(f'[load] expected format "npy", "npz" or "safetensors", got {format!r}')
-
-
-def _exact(a: Any) -> Any:
-    # array() would turn float64 into float32; a file's dtype is kept.
-    if a.dtype == np.float64:
-        return _core._array_from_bytes(np.ascontiguousarray(a).tobytes(), a.shape, _core.float64)
-    return a
+    is_stream = _is_stream(file, "read")
+    kind = _kind_of(file, format)
+    if return_metadata and kind not in ("safetensors", "gguf"):
+        raise ValueError(
+            f"[load] expected a safetensors or GGUF file with return_metadata, got format {kind}"
+        )
+    with _translated():
+        loaded, metadata = _load(file, kind, is_stream)
+    return (loaded, metadata) if return_metadata else loaded

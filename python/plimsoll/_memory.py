@@ -13,11 +13,27 @@ from plimsoll import _core
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+# Kinds of actions that take time: name and colour in pictures.
+_LANES = (
+    ("run", "compute", "C0"),
+    ("again", "recompute", "C1"),
+    ("load", "read", "C4"),
+    ("write", "write", "C5"),
+)
+
+
+def _scale(seconds: float) -> tuple[float, str]:
+    """What to multiply seconds by, and the unit that they are then in."""
+    if seconds >= 1:
+        return 1.0, "seconds"
+    return (1e3, "milliseconds") if seconds >= 1e-3 else (1e6, "microseconds")
+
 
 class memory_limit:
     """A memory limit for a block of code or a function.
 
-    Scopes nest; an inner limit cannot pass the outer one.
+    It holds for what this thread records and evaluates. Scopes nest; an inner limit cannot pass
+    an outer one, and a guideline inside a strict scope is refused where it would.
 
     Args:
         limit: Bytes, or a text such as "512MiB".
@@ -45,7 +61,7 @@ class memory_limit:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Restores the limit that was in force before."""
+        """Ends the scope; what set_memory_limit set meanwhile holds from then on."""
         self._scopes.pop().close()
 
     def __call__(self, fun: F) -> F:
@@ -107,14 +123,14 @@ class MemoryPlan:
         return self._plan.table()
 
     def _timeline(self) -> tuple[list[float], list[int]]:
-        times, levels = [0.0], [0]
+        times, levels = [0.0], [self.actions[0].resident if self.actions else 0]
         for action in self.actions:
             times.append(times[-1] + action.seconds)
             levels.append(action.resident)
         return times, levels
 
     def plot(self, path: str | os.PathLike[str]) -> None:
-        """Draws bytes over predicted time against the limit.
+        """Draws bytes over predicted time against the limit, and below what is done meanwhile.
 
         Args:
             path: The picture to write; its ending says the format.
@@ -124,24 +140,55 @@ class MemoryPlan:
         """
         from matplotlib.figure import Figure
 
+        figure = Figure(figsize=(10, 5), layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
         times, levels = self._timeline()
-        figure = Figure(figsize=(9, 4), layout="constrained")
-        axes = figure.add_subplot()
-        megabytes = [level / 1e6 for level in levels]
-        axes.fill_between(times, megabytes, step="pre", alpha=0.35)
-        axes.step(times, megabytes, where="pre", label=f"planned, {self.peak / 1e6:,.1f} MB")
-        axes.axhline(self.limit / 1e6, color="C3", label=f"limit, {self.limit / 1e6:,.1f} MB")
-        axes.axhline(
-            self.floor / 1e6, color="C2", linestyle=":", label=f"floor, {self.floor / 1e6:,.1f} MB"
-        )
-        top = max(self.peak, self.floor)
-        if self.limit > 4 * top:  # a limit far above would squeeze the curve
-            axes.set_ylim(0, 1.3 * top / 1e6 or 1)
-        axes.set_xlabel("predicted seconds")
-        axes.set_ylabel("MB")
-        axes.set_title(f"{self.stage}: peak set by {self.peak_operation}")
-        axes.legend()
+        scale, unit = _scale(times[-1])
+        self._draw_levels(above, [t * scale for t in times], levels)
+        self._draw_lanes(below, scale)
+        below.set_xlabel(f"predicted {unit}, one action after the other")
         figure.savefig(path)
+
+    def _draw_levels(self, axes: Any, times: list[float], levels: list[int]) -> None:
+        megabytes = [level / 1e6 for level in levels]
+        axes.fill_between(times, megabytes, step="pre", alpha=0.3, linewidth=0, color="C0")
+        axes.step(times, megabytes, where="pre", linewidth=1, color="C0", label="in use")
+        top = max(self.peak, self.floor)
+        lines = [("limit", self.limit, "C3", "-"), ("floor", self.floor, "C2", ":")]
+        if self.unlimited_peak > self.peak:
+            lines.append(("peak without a limit", self.unlimited_peak, "C7", "--"))
+        for name, size, color, style in lines:
+            label = f"{name} {size / 1e6:,.1f} MB"
+            if size > 4 * top:  # it would squeeze the curve
+                axes.plot([], [], color=color, linestyle=style, label=f"{label} (far above)")
+            else:
+                axes.axhline(size / 1e6, color=color, linestyle=style, linewidth=1.2, label=label)
+        within = [top, *(size for _, size, _, _ in lines if size <= 4 * top)]
+        axes.set_ylim(0, 1.08 * max(within) / 1e6 or 1)
+        axes.set_ylabel("MB")
+        axes.set_title(self._caption(), fontsize=10)
+        axes.figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+
+    def _draw_lanes(self, axes: Any, scale: float) -> None:
+        """When the processor and the disk are at work."""
+        for lane, (kind, _, color) in enumerate(_LANES):
+            spans = []
+            now = 0.0
+            for action in self.actions:
+                if action.kind == kind:
+                    spans.append((now * scale, action.seconds * scale))
+                now += action.seconds
+            axes.broken_barh(spans, (lane - 0.4, 0.8), color=color, linewidth=0)
+        axes.set_yticks(range(len(_LANES)), [name for _, name, _ in _LANES])
+        axes.invert_yaxis()
+
+    def _caption(self) -> str:
+        if self.stage == "refused":
+            return f"refused: the smallest limit that works is {self.floor:,} bytes"
+        text = f"{self.stage}: peak {self.peak / 1e6:,.1f} MB, set by {self.peak_operation}"
+        if self.stage != "fits":
+            text += f"; predicted to take {self.slowdown:.2f} times as long"
+        return text
 
     def save_trace(self, path: str | os.PathLike[str]) -> None:
         """Writes a trace for Perfetto (ui.perfetto.dev): actions by kind, and bytes in use.
@@ -149,10 +196,11 @@ class MemoryPlan:
         Args:
             path: The JSON file to write.
         """
-        lanes = {"run": 1, "load": 2, "write": 3, "drop": 4, "free": 5}
+        names = [name for _, name, _ in _LANES] + ["free"]
+        lanes = {kind: lane for lane, (kind, _, _) in enumerate(_LANES, start=1)}
         events: list[dict[str, object]] = [
-            {"ph": "M", "pid": 1, "tid": lane, "name": "thread_name", "args": {"name": kind}}
-            for kind, lane in lanes.items()
+            {"ph": "M", "pid": 1, "tid": lane, "name": "thread_name", "args": {"name": name}}
+            for lane, name in enumerate(names, start=1)
         ]
         now = 0.0
         for action in self.actions:
@@ -161,12 +209,12 @@ class MemoryPlan:
                 {
                     "ph": "X",
                     "pid": 1,
-                    "tid": lanes.get(action.kind, 6),
+                    "tid": lanes.get(action.kind, len(names)),  # drop, forget and free: no time
                     "name": action.operation,
                     "cat": action.kind,
                     "ts": now,
                     "dur": microseconds,
-                    "args": {"detail": action.detail, "bytes": action.bytes},
+                    "args": {"kind": action.kind, "detail": action.detail, "bytes": action.bytes},
                 }
             )
             events.append(

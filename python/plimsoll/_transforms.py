@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from plimsoll import _core
@@ -195,7 +196,8 @@ def vmap(fun: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callab
     Args:
         fun: A function of arrays and trees of them.
         in_axes: The mapped axis of the arguments: an int or None (not mapped) for all, or a tuple
-            with an entry for each argument, in which trees may stand for trees.
+            with an entry for each argument, in which trees may stand for trees. For a single
+            argument its tree alone will do.
         out_axes: The mapped axis of the outputs, likewise.
 
     Returns:
@@ -208,7 +210,10 @@ def vmap(fun: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callab
     _check(fun, "vmap")
 
     def mapped(*args: Any) -> Any:
-        return _core._vmap(fun, args, in_axes, out_axes)
+        axes = in_axes
+        if len(args) == 1 and not (isinstance(axes, list | tuple) and len(axes) == 1):
+            axes = (axes,)
+        return _core._vmap(fun, args, axes, out_axes)
 
     return _named_like(mapped, fun)
 
@@ -237,18 +242,21 @@ def checkpoint(fun: F) -> F:
 def compile(fun: F, inputs: Any = None, outputs: Any = None, shapeless: bool = False) -> F:
     """A function that records its operations once and then replays them without Python.
 
-    It is traced anew where the structure, shapes or dtypes of its arguments change. The results
-    have the same bits.
+    It is traced anew where the structure, shapes, dtypes or constants of its arguments change; the
+    64 traces that were used last are kept. The results have the same bits. Threads may call it at
+    the same time unless it has ``inputs`` or ``outputs``.
 
     Args:
-        fun: A function of arrays, trees of them, and constants.
+        fun: A function of arrays and constants (bool, int, float, str, None) in lists, tuples and
+            dicts. What else it reads is read when it is traced.
         inputs: A list or dict of arrays that the function reads besides its arguments.
         outputs: A list or dict of arrays that the function replaces; each call puts the new values
             in.
-        shapeless: Accepted; shapes are always part of what is traced.
+        shapeless: Accepted; shapes are always part of what is traced, so that no result depends on
+            the shapes of an earlier call.
 
     Returns:
-        A function of the same arguments and results.
+        A function of the same arguments and results. It raises ValueError for other arguments.
 
     Example:
         >>> double = mx.compile(lambda x: x + x)
@@ -272,3 +280,229 @@ def disable_compile() -> None:
 def enable_compile() -> None:
     """Undoes disable_compile."""
     _core._set_compile(True)
+
+
+def depends(
+    inputs: array | Sequence[array], dependencies: array | Sequence[array]
+) -> array | list[array]:
+    """The inputs, for readers that are to wait until other arrays have been computed.
+
+    Values do not change. An evaluation in the default order computes the dependencies first.
+
+    Args:
+        inputs: An array or several.
+        dependencies: An array or several.
+
+    Returns:
+        An array, or a list for several inputs.
+
+    Example:
+        >>> x, y = mx.array([1.0]), mx.array([2.0])
+        >>> mx.depends(x * 2, y).tolist()
+        [2.0]
+    """
+    after = [dependencies] if isinstance(dependencies, array) else list(dependencies)
+    if isinstance(inputs, array):
+        return _core._depends([inputs], after)[0]
+    return _core._depends(list(inputs), after)
+
+
+def _fill(tree: Any, leaves: Iterator[Any]) -> Any:
+    """The tree with its arrays replaced, in the order of _core._arrays_in."""
+    if isinstance(tree, array):
+        return next(leaves)
+    if isinstance(tree, list | tuple):
+        items = [_fill(item, leaves) for item in tree]
+        if isinstance(tree, list):
+            return items
+        return type(tree)(*items) if hasattr(tree, "_fields") else tuple(items)
+    if isinstance(tree, dict):
+        return {key: _fill(value, leaves) for key, value in tree.items()}
+    return tree
+
+
+def _leaves(tree: Any, axes: Any) -> list[int | None]:
+    """The axis of each array of a tree, from a prefix of ints and None."""
+    if isinstance(tree, array):
+        return [axes]
+    below = list(tree.values()) if isinstance(tree, dict) else tree
+    if not isinstance(below, list | tuple):
+        return []
+    if axes is None or isinstance(axes, int):
+        parts = [axes] * len(below)
+    else:
+        parts = [axes[key] for key in tree] if isinstance(tree, dict) else list(axes)
+    if len(parts) != len(below):
+        raise ValueError("[custom_function] expected axes of the structure of the outputs")
+    return [axis for item, part in zip(below, parts, strict=True) for axis in _leaves(item, part)]
+
+
+class custom_function:
+    """A function whose gradient, tangents or batching are defined by other functions.
+
+    It is meant as a decorator. A rule that is not given leaves what the function's operations say.
+    What the function captures counts as constant once there is a rule.
+
+    Args:
+        f: A function of arrays and trees of them. Keyword arguments go to the rules as they are.
+
+    Example:
+        >>> @mx.custom_function
+        ... def clip(x):
+        ...     return mx.minimum(x, 1.0)
+        >>> @clip.vjp
+        ... def _(primals, cotangents, outputs):
+        ...     return cotangents  # straight through
+        >>> mx.grad(clip)(mx.array(3.0)).item()
+        1.0
+    """
+
+    def __init__(self, f: Callable[..., Any]) -> None:
+        _check(f, "custom_function")
+        functools.update_wrapper(self, f, assigned=("__name__", "__qualname__", "__doc__"))
+        self._fun = f
+        self._vjp: Callable[..., Any] | None = None
+        self._jvp: Callable[..., Any] | None = None
+        self._vmap: Callable[..., Any] | None = None
+
+    def vjp(self, f: Callable[..., Any]) -> custom_function:
+        """Sets the gradient: f(primals, cotangents, outputs) returns gradients by the primals.
+
+        Args:
+            f: Gets the positional arguments (a single one as it is, several as a tuple), and
+                cotangents and outputs in the structure of the result; returns gradients in the
+                structure of the primals.
+
+        Returns:
+            This function.
+        """
+        self._vjp = f
+        return self
+
+    def jvp(self, f: Callable[..., Any]) -> custom_function:
+        """Sets the tangents: f(primals, tangents) returns the tangents of the outputs.
+
+        Args:
+            f: Gets the positional arguments and, in their structure, tangents or None; returns
+                tangents in the structure of the result.
+
+        Returns:
+            This function.
+        """
+        self._jvp = f
+        return self
+
+    def vmap(self, f: Callable[..., Any]) -> custom_function:
+        """Sets the batching: f(inputs, axes) returns batched outputs and their axes.
+
+        Args:
+            f: Gets the positional arguments and, in their structure, the batched axes or None;
+                returns the outputs over the batch and a tree of their axes.
+
+        Returns:
+            This function.
+        """
+        self._vmap = f
+        return self
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Calls the function."""
+        if not (self._vjp or self._jvp or self._vmap):
+            return self._fun(*args, **kwargs)
+        # What lives on must hold no array: it would be kept in memory.
+        nothing = array(0)
+        inputs = _core._arrays_in(args)
+        structure = _fill(args, iter([nothing] * len(inputs)))
+        shown: list[Any] = []  # the structure of the result
+
+        def filled(leaves: Sequence[Any]) -> Any:
+            given = _fill(structure, iter(leaves))
+            return given[0] if len(given) == 1 else given
+
+        def plain(arrays: list[array]) -> list[array]:
+            result = self._fun(*_fill(structure, iter(arrays)), **kwargs)
+            outputs = _core._arrays_in(result)
+            shown[:] = [_fill(result, iter([nothing] * len(outputs)))]
+            return outputs
+
+        def vjp_rule(p: list[array], c: list[array], o: list[array]) -> list[array]:
+            assert self._vjp
+            cotangents, outputs = _fill(shown[0], iter(c)), _fill(shown[0], iter(o))
+            return _core._arrays_in(self._vjp(filled(p), cotangents, outputs, **kwargs))
+
+        def jvp_rule(p: list[array], t: list[array | None]) -> list[array]:
+            assert self._jvp
+            return _core._arrays_in(self._jvp(filled(p), filled(t), **kwargs))
+
+        def vmap_rule(p: list[array], axes: list[int | None]) -> tuple[list[array], list[int]]:
+            assert self._vmap
+            outputs, where = self._vmap(filled(p), filled(axes), **kwargs)
+            flat = [-1 if axis is None else axis for axis in _leaves(outputs, where)]
+            return _core._arrays_in(outputs), flat
+
+        outputs = _core._custom(
+            plain,
+            vjp_rule if self._vjp else None,
+            jvp_rule if self._jvp else None,
+            vmap_rule if self._vmap else None,
+            inputs,
+        )
+        return _fill(shown[0], iter(outputs))
+
+
+def export_to_dot(file: Any, *args: Any, **kwargs: array) -> None:
+    """Writes what leads to the arrays as a graph in Graphviz's language.
+
+    Operations are boxes, arrays are ellipses. What is evaluated already has no operation.
+
+    Args:
+        file: A path, or an object with ``write`` for text.
+        args: The arrays, or trees of them.
+        kwargs: Arrays of the graph with the names to show.
+
+    Example:
+        >>> x = mx.array([1.0])
+        >>> mx.export_to_dot("graph.dot", mx.sin(x), x=x)
+        >>> print(open("graph.dot").read())
+        digraph {
+        { rank=source; "x"; }
+        { 1 [label="sin", shape=rectangle]; }
+        "x" -> 1
+        { rank=sink; "A"; }
+        1 -> "A"
+        }
+    """
+    roots = _core._arrays_in(args)
+    steps = _core._graph(roots)
+    names = {_core._id(a): name for name, a in kwargs.items()}
+    letters = _letters(set(names.values()))
+    last = {_core._id(a) for a in roots}
+    lines = ["digraph {"]
+    for number, (node, operation, inputs) in enumerate(steps):
+        name = names.get(node) or names.setdefault(node, next(letters))
+        if not operation:
+            lines.append(f'{{ rank=source; "{name}"; }}')
+            continue
+        lines.append(f'{{ {number} [label="{operation}", shape=rectangle]; }}')
+        lines += [f'"{names[i]}" -> {number}' for i in inputs]
+        lines.append(f'{{ rank=sink; "{name}"; }}' if node in last else f'{{ "{name}"; }}')
+        lines.append(f'{number} -> "{name}"')
+    text = "\n".join([*lines, "}"]) + "\n"
+    if hasattr(file, "write"):
+        file.write(text)
+    else:
+        with open(os.fspath(file), "w", encoding="utf-8") as out:
+            out.write(text)
+
+
+def _letters(taken: set[str]) -> Iterator[str]:
+    """A, B, …, Z, AA, AB, … but those that are taken."""
+    number = 0
+    while True:
+        number += 1
+        n, name = number, ""
+        while n > 0:
+            n, digit = divmod(n - 1, 26)
+            name = chr(ord("A") + digit) + name
+        if name not in taken:
+            yield name

@@ -15,16 +15,37 @@ from collections.abc import Sequence as _Sequence
 from typing import Any as _Any
 
 from plimsoll import _core
+from plimsoll import _distributed as distributed
+from plimsoll._arrays import ArrayLike, asarray
 from plimsoll._core import *  # noqa: F403
-from plimsoll._io import load, save, save_safetensors, savez, savez_compressed
+from plimsoll._dtypes import can_cast, finfo, iinfo, isdtype
+from plimsoll._export import FunctionExporter, export_function, exporter, import_function
+from plimsoll._hardware import (
+    cuda,
+    cuda_kernel,
+    get_array_buffer_size,
+    metal,
+    metal_kernel,
+    precompiled_cuda_kernel,
+)
+from plimsoll._io import load, save, save_gguf, save_safetensors, savez, savez_compressed
 from plimsoll._memory import MemoryPlan, memory_limit, memory_plan
+from plimsoll._printing import (
+    PrintOptions,
+    get_printoptions,
+    printoptions,
+    set_printoptions,
+)
 from plimsoll._transforms import (
     async_eval,
     checkpoint,
     compile,
+    custom_function,
+    depends,
     disable_compile,
     enable_compile,
     eval,
+    export_to_dot,
     grad,
     jvp,
     value_and_grad,
@@ -34,19 +55,37 @@ from plimsoll._transforms import (
 
 __all__ = [name for name in dir(_core) if not name.startswith("_")]
 __all__ += [
+    "ArrayLike",
+    "FunctionExporter",
     "MemoryPlan",
+    "PrintOptions",
+    "asarray",
     "async_eval",
     "broadcast_shapes",
+    "can_cast",
     "checkpoint",
     "compile",
+    "cuda",
+    "custom_function",
+    "depends",
     "device_info",
+    "distributed",
     "disable_compile",
     "e",
     "enable_compile",
     "euler_gamma",
     "eval",
+    "export_function",
+    "export_to_dot",
+    "exporter",
+    "finfo",
+    "get_array_buffer_size",
+    "get_printoptions",
     "grad",
+    "iinfo",
+    "import_function",
     "inf",
+    "isdtype",
     "jvp",
     "load",
     "memory_limit",
@@ -55,11 +94,14 @@ __all__ += [
     "nan",
     "newaxis",
     "pi",
+    "printoptions",
     "result_type",
     "save",
+    "save_gguf",
     "save_safetensors",
     "savez",
     "savez_compressed",
+    "set_printoptions",
     "synchronize",
     "value_and_grad",
     "vjp",
@@ -165,17 +207,8 @@ def device_info(d: object = None) -> dict[str, str | int]:
     }
 
 
-class _Metal:
-    """MLX's namespace of Apple's GPU; there is none here."""
-
-    @staticmethod
-    def is_available() -> bool:
-        """False."""
-        return False
-
-
-metal = _Metal()
-
-for _name in ("random", "linalg", "fast"):
-    if hasattr(_core, _name):
-        _sys.modules[f"{__name__}.{_name}"] = getattr(_core, _name)
+for _kernel in (cuda_kernel, metal_kernel, precompiled_cuda_kernel):
+    setattr(_core.fast, _kernel.__name__, _kernel)
+for _name in ("cuda", "distributed", "fast", "fft", "linalg", "metal", "random"):
+    if _name in globals():
+        _sys.modules[f"{__name__}.{_name}"] = globals()[_name]

@@ -3,13 +3,16 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/magic.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <system_error>
@@ -35,6 +38,8 @@ std::optional<Bytes> soft_limit(int resource) noexcept {
 }
 
 int64_t nanoseconds(const timespec& t) { return t.tv_sec * 1'000'000'000LL + t.tv_nsec; }
+
+std::string path_of(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
 
 // mkstemp cannot be given O_DIRECT, so it is added afterwards.
 int open_and_unlink(const std::string& directory, bool direct) noexcept {
@@ -90,9 +95,63 @@ void discard_pages(std::byte* address, Bytes size) noexcept {
   ::madvise(address, size, MADV_DONTNEED);
 }
 
-int open_read_only(const std::string& path) noexcept {
-  return ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+bool move_pages(std::byte* from, std::byte* to, Bytes size) noexcept {
+#ifdef MREMAP_DONTUNMAP
+  constexpr int kFlags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+  return ::mremap(from, size, size, kFlags, to) == to;
+#else
+  (void)from, (void)to, (void)size;
+  return false;
+#endif
 }
+
+size_t count_mappings() {
+  std::string text = read_text_file("/proc/self/maps").value_or("");
+  return static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+size_t max_mappings() {
+  auto text = read_text_file("/proc/sys/vm/max_map_count");
+  return text ? std::strtoull(text->c_str(), nullptr, 10) : 65530;
+}
+
+int open_read_only(const std::string& path) noexcept {
+  // O_NONBLOCK: opening a pipe must not wait for its writer.
+  return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+}
+
+int open_nameless(const std::string& directory) noexcept {
+  return ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+}
+
+int create_file(const std::string& path) noexcept {
+  return ::open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
+}
+
+int reopen_direct(int fd, bool writable) noexcept {
+  return ::open(path_of(fd).c_str(), (writable ? O_RDWR : O_RDONLY) | O_DIRECT | O_CLOEXEC);
+}
+
+int name_file(int fd, const std::string& path) noexcept {
+  int result = ::linkat(AT_FDCWD, path_of(fd).c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW);
+  return result == 0 ? 0 : errno;
+}
+
+int rename_file(const std::string& from, const std::string& to) noexcept {
+  return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
+}
+
+int remove_file(const std::string& path) noexcept {
+  return ::unlink(path.c_str()) == 0 ? 0 : errno;
+}
+
+std::optional<uint32_t> file_mode(const std::string& path) noexcept {
+  struct stat s {};
+  if (::stat(path.c_str(), &s) != 0) return std::nullopt;
+  return s.st_mode & 07777;
+}
+
+void set_file_mode(int fd, uint32_t mode) noexcept { ::fchmod(fd, mode); }
 
 int open_unlinked(const std::string& directory, bool direct) noexcept {
   int flags = O_TMPFILE | O_RDWR | O_CLOEXEC | (direct ? O_DIRECT : 0);
@@ -141,7 +200,27 @@ int truncate_file(int fd, uint64_t size) noexcept {
 
 int sync_file(int fd) noexcept { return ::fdatasync(fd) == 0 ? 0 : errno; }
 
+// Not by preadv2 with RWF_NOWAIT, which starts to read ahead what it does not find.
+bool is_cached(int fd, uint64_t offset, uint64_t size) noexcept {
+  constexpr long kCachestat = 451;  // the same on all machines; headers of before 6.5 lack it
+  struct {
+    uint64_t offset, length;
+  } range{offset, size};
+  struct {
+    uint64_t cached, dirty, writeback, evicted, recently_evicted;
+  } found{};
+  if (size == 0 || ::syscall(kCachestat, fd, &range, &found, 0u) != 0) return false;
+  Bytes page = page_size();
+  return found.cached >= (offset + size - 1) / page - offset / page + 1;
+}
+
 void drop_file_cache(int fd, uint64_t offset, uint64_t size) noexcept {
+  // Outward to pages: a folio that begins on a page of the range's edge would be left whole.
+  if (size != 0) {
+    uint64_t end = round_up(offset + size, page_size());
+    offset = round_down(offset, page_size());
+    size = end - offset;
+  }
   ::sync_file_range(
       fd, static_cast<off64_t>(offset), static_cast<off64_t>(size),
       SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
@@ -151,8 +230,13 @@ void drop_file_cache(int fd, uint64_t offset, uint64_t size) noexcept {
 std::optional<FileStat> stat_file(int fd) noexcept {
   struct stat s {};
   if (::fstat(fd, &s) != 0) return std::nullopt;
-  return FileStat{s.st_dev, s.st_ino, static_cast<uint64_t>(s.st_size), nanoseconds(s.st_mtim),
-                  nanoseconds(s.st_ctim)};
+  return FileStat{s.st_dev,
+                  s.st_ino,
+                  static_cast<uint64_t>(s.st_size),
+                  s.st_nlink,
+                  nanoseconds(s.st_mtim),
+                  nanoseconds(s.st_ctim),
+                  S_ISDIR(s.st_mode)};
 }
 
 bool is_memory_backed(const std::string& directory) noexcept {
@@ -176,7 +260,23 @@ bool make_directories(const std::string& path) noexcept {
   return ::stat(path.c_str(), &s) == 0 && S_ISDIR(s.st_mode);
 }
 
+bool allow_amx_tiles() noexcept {
+#if defined(__x86_64__)
+  constexpr int kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE
+  return ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
 int process_id() noexcept { return ::getpid(); }
+
+int fork_count() noexcept {
+  static std::atomic<int> count{0};
+  static const int kWatching = ::pthread_atfork(nullptr, nullptr, [] { count.fetch_add(1); });
+  (void)kWatching;
+  return count.load(std::memory_order_relaxed);
+}
 
 std::string environment(const char* name) {
   const char* value = std::getenv(name);

@@ -23,6 +23,12 @@ class Resource {
   virtual bool commit(std::byte* address, Bytes size, bool huge) noexcept = 0;
   /// Gives the pages back at once; contents are lost.
   virtual void decommit(std::byte* address, Bytes size) noexcept = 0;
+  /// Moves the pages of one range to another, which has none; the first is left without. False
+  /// where the system cannot, or should not now; nothing has changed then.
+  virtual bool move_pages(std::byte* from, std::byte* to, Bytes size) noexcept {
+    (void)from, (void)to, (void)size;
+    return false;
+  }
 };
 
 }  // namespace plimsoll::device

@@ -77,7 +77,7 @@ template <typename... T>
 struct Unbox<std::variant<T...>> {  // the first alternative that the box holds as it is
   static std::variant<T...> get(Box& b) {
     std::optional<std::variant<T...>> out;
-    (void)((std::holds_alternative<T>(b) ? (out.emplace(std::get<T>(std::move(b))), true)
+    (void)((std::holds_alternative<T>(b) ? (out.emplace(std::move(std::get<T>(b))), true)
                                          : false) ||
            ...);
     PLIMSOLL_CHECK(out, TypeError, "expected another type of argument");

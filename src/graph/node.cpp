@@ -1,5 +1,6 @@
 #include "graph/node.h"
 
+#include <algorithm>
 #include <new>
 
 #include "base/check.h"
@@ -32,6 +33,23 @@ void infer(const OpDef& def, std::span<const array> inputs, const AttrBase* attr
   specs.reserve(inputs.size());
   for (const array& a : inputs) specs.push_back(a.node()->spec());
   def.infer({specs, {}, attrs}, out);
+}
+
+// Far above any memory, and far enough below 2^64 for sums over many arrays.
+constexpr int64_t kMaxBytes = int64_t{1} << 56;
+
+void check_size(const OpDef& def, const TensorSpec& spec) {
+  int64_t count = 1;
+  bool fits = true, empty = false;
+  for (int64_t d : spec.shape) {
+    fits &= d >= 0 && !__builtin_mul_overflow(count, std::max<int64_t>(d, 1), &count);
+    empty |= d == 0;
+  }
+  fits &= empty || count <= kMaxBytes / static_cast<int64_t>(size_of(spec.dtype));
+  PLIMSOLL_CHECK(fits, ValueError,
+                 "[{}] expected a result of at most 2^56 bytes, got shape {} of {}; split the work "
+                 "into smaller arrays",
+                 def.name, to_string(spec.shape), name_of(spec.dtype));
 }
 
 // An elementwise op over equal shapes and dtypes is what most graphs are made of.
@@ -110,7 +128,7 @@ array record(const OpDef& def, std::span<const array> inputs, AttrsPtr attrs) {
     for (const array& a : inputs.subspan(1)) shape = broadcast_shapes(shape, a.shape(), def.name);
     out.push_back({inputs[0].dtype(), std::move(shape)});
   }
-  num_elements(out[0].shape);
+  check_size(def, out[0]);
   Node* node = make_node(def, inputs, std::move(attrs));
   node->dtype = out[0].dtype;
   node->shape = std::move(out[0].shape);
@@ -122,6 +140,7 @@ const OpDef kProjection{.name = "projection", .kind = Kind::kProjection};
 std::vector<array> record_many(const OpDef& def, std::span<const array> inputs, AttrsPtr attrs) {
   std::vector<TensorSpec> specs;
   infer(def, inputs, attrs.get(), specs);
+  for (const TensorSpec& spec : specs) check_size(def, spec);
   Node* tuple = make_node(def, inputs, std::move(attrs));
   array owner = array::adopt(tuple);
   tuple->flags |= Node::kTuple;
@@ -132,7 +151,6 @@ std::vector<array> record_many(const OpDef& def, std::span<const array> inputs, 
     node->index = static_cast<uint16_t>(i);
     node->dtype = (*tuple->specs)[i].dtype;
     node->shape = (*tuple->specs)[i].shape;
-    num_elements(node->shape);
     out.push_back(array::adopt(node));
   }
   return out;

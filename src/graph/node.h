@@ -11,6 +11,11 @@
 #include "memory/buffer.h"
 #include "opset/tile_program.h"
 
+namespace plimsoll::memory {
+class FileSink;
+class FileSource;
+}  // namespace plimsoll::memory
+
 namespace plimsoll::graph {
 
 class Evaluator;
@@ -90,6 +95,10 @@ class Evaluator {
   virtual ~Evaluator() = default;
   virtual void eval(std::span<const array> outputs) = 0;
   virtual void async_eval(std::span<const array> outputs) = 0;
+  /// Evaluates, and puts the row-major bytes of outputs[i] into sinks[i]; what need not be in
+  /// memory whole is not. REQUIRES: sinks[i]->size() == outputs[i].nbytes(), none sealed.
+  virtual void eval_into(std::span<const array> outputs,
+                         std::span<const std::shared_ptr<memory::FileSink>> sinks) = 0;
   /// Room for an array that the host fills; may evict, may refuse.
   virtual memory::BufferRef allocate(size_t bytes) = 0;
   /// Charged memory for nodes.
@@ -97,6 +106,14 @@ class Evaluator {
   virtual void free_metadata(void* p, size_t bytes) noexcept = 0;
   /// Copies an available array's elements in row-major order, whatever its layout or residency.
   virtual void copy_out(const Node& node, void* out) = 0;
+  /// Copies a range of the row-major bytes of an available array that lies so in its buffer.
+  virtual void copy_out(const Node& node, ByteRange range, void* out) = 0;
+  /// A buffer of a file's bytes, of which nothing is resident before it is used; small ones are
+  /// read now.
+  virtual memory::BufferRef allocate_from(size_t bytes,
+                                          std::shared_ptr<memory::FileSource> source) = 0;
+  /// What goes wrong on purpose in the files that io opens; null: nothing.
+  virtual FaultPlan* faults() { return nullptr; }
 };
 Evaluator& evaluator();
 /// Returns the previous one; null until runtime installs the first.

@@ -12,6 +12,10 @@
 #include "opset/tiling.h"
 #include "plimsoll/array.h"
 
+namespace plimsoll {
+struct AttrsType;
+}
+
 namespace plimsoll::graph {
 
 enum class Kind : uint8_t {
@@ -37,6 +41,7 @@ struct VjpArgs {
   std::span<const array> cotangents;  // one an output; zeros where nothing flows back
   const AttrBase* attrs;
   std::span<const bool> needed;  // per input
+  std::span<const bool> flows;   // per output: whether anything flows back
 };
 /// One gradient an input; an empty array where none is needed or none exists. Broadcast inputs are
 /// summed back to their shape by the caller, so an elementwise rule ignores broadcasting.
@@ -76,6 +81,11 @@ struct OpDef {
   /// Fills imm or aux of the instruction from the attributes (iota, random bits); null: nothing.
   void (*tile_setup)(const AttrBase* attrs, const TensorSpec& out, TileProgram& program,
                      TileInstr& instr) = nullptr;
+  const AttrsType* attrs = nullptr;  // of its attributes; null: it has none
+  /// What `infer` and kernels take for granted because the op's function sees to it: number, ranks
+  /// and dtypes of the inputs, ranges of the attributes. Raises ValueError; for operations that
+  /// come from a file. Null: a tile instruction over inputs of one dtype.
+  void (*check)(const OpInstance&) = nullptr;
   /// Fills the outputs' specs from the inputs' and the attributes; validates; throws.
   void (*infer)(const OpInstance&, std::vector<TensorSpec>& out) = nullptr;
   Vjp vjp = nullptr;

@@ -31,7 +31,7 @@ int BlockCache::bin_of(Bytes bytes, bool huge) {
 }
 
 bool BlockCache::put(Block& block) noexcept {
-  void* memory = metadata_.try_allocate_without_reclaim(sizeof(Node));
+  void* memory = records_.try_allocate_without_reclaim(sizeof(Node));
   if (memory == nullptr) return false;
   Node* node = new (memory) Node;
   node->bin = bin_of(block.bytes, block.huge);
@@ -62,7 +62,7 @@ void BlockCache::remove(Node* node, Block* out) noexcept {
   bytes_ -= node->block.committed;
   *out = std::move(node->block);
   node->~Node();
-  metadata_.deallocate(node, sizeof(Node));
+  records_.deallocate(node, sizeof(Node));
 }
 
 bool BlockCache::take_ordinary(Bytes bytes, Bytes committed, Block* out) noexcept {
@@ -110,15 +110,24 @@ bool BlockCache::take_oldest(Block* out) noexcept {
   return true;
 }
 
+bool BlockCache::take_oldest(bool huge, Block* out) noexcept {
+  Node* node = oldest_;
+  while (node != nullptr && node->block.huge != huge) node = node->newer;
+  if (node == nullptr) return false;
+  remove(node, out);
+  return true;
+}
+
 BlockAllocator::BlockAllocator(Ledger& ledger, device::Resource& resource, MetadataArena& metadata,
                                FaultPlan* faults, Bytes arena_bytes, Bytes cache_limit)
     : ledger_(ledger),
       resource_(resource),
       metadata_(metadata),
       faults_(faults),
+      records_(ledger, resource, faults),
       ordinary_(resource, faults, kPage, arena_bytes, false),
       huge_(resource, faults, kHugePage, arena_bytes, true),
-      cache_(metadata),
+      cache_(records_),
       cache_limit_(cache_limit) {}
 
 BlockAllocator::~BlockAllocator() { trim(~Bytes{0}); }
@@ -138,16 +147,50 @@ bool BlockAllocator::allocate(Bytes bytes, bool huge, Tag tag, Block* out) noexc
     found = recycle(bytes, huge, out);
   }
   if (found && fit(bytes, tag, out)) return true;
-  auto charge = reserve(bytes, tag);
-  if (!charge || !allocate_address(bytes, huge, out)) return false;
-  if (!commit(out->base, bytes, huge)) {
-    release(std::move(*out));
+  auto charge = ledger_.try_reserve(bytes, tag);
+  if (!allocate_address(bytes, huge, out)) return false;
+  if (!charge) gather(out, bytes);
+  Bytes more = bytes - out->committed;
+  if (!charge && more > 0) charge = reserve(more, tag);
+  if (more > 0 && (!charge || !commit(out->base + out->committed, more, huge))) {
+    MutexLock lock(mutex_);
+    keep_rest(*out);
     return false;
   }
+  if (charge) out->charge.merge(std::move(*charge));
+  out->charge.retag(tag);
   out->committed = bytes;
-  out->charge = std::move(*charge);
-  fresh_.fetch_add(1, std::memory_order_relaxed);
+  (more > 0 ? fresh_ : recycled_).fetch_add(1, std::memory_order_relaxed);
   return true;
+}
+
+// Takes the pages of freed blocks of other sizes, and their charge, up to `bytes`. Moving a page is
+// some thirty times cheaper than giving it back and touching a fresh one.
+bool BlockAllocator::gather(Block* block, Bytes bytes) noexcept {
+  MutexLock lock(mutex_);
+  Block old;
+  while (block->committed < bytes && cache_.take_oldest(block->huge, &old)) {
+    Bytes part = std::min(old.committed, bytes - block->committed);
+    Bytes keep = old.committed - part;
+    bool moved = resource_.move_pages(old.base + keep, block->base + block->committed, part);
+    if (moved) {
+      block->committed += part;
+      block->charge.merge(old.charge.split(part));
+      old.committed = keep;
+    }
+    keep_rest(old);
+    if (!moved) return false;
+  }
+  return true;
+}
+
+// Cached huge blocks are resident as a whole.
+void BlockAllocator::keep_rest(Block& block) noexcept {
+  if (block.huge && block.committed > 0 && block.committed < block.bytes) {
+    huge_.free(block.arena, block.base + block.committed, block.bytes - block.committed);
+    block.bytes = block.committed;
+  }
+  if (block.committed == 0 || !cache_.put(block)) drop(block);
 }
 
 bool BlockAllocator::recycle(Bytes bytes, bool huge, Block* out) noexcept {
@@ -245,6 +288,7 @@ Bytes BlockAllocator::trim(Bytes bytes) noexcept {
     Bytes held = cache_.bytes();
     gone = drop_oldest_until(held > bytes ? held - bytes : 0);
   }
+  if (gone < bytes) gone += records_.trim();
   if (gone < bytes) gone += metadata_.trim();
   return gone;
 }
@@ -266,6 +310,11 @@ Bytes BlockAllocator::set_cache_limit(Bytes limit) noexcept {
 Bytes BlockAllocator::cache_bytes() const noexcept {
   MutexLock lock(mutex_);
   return cache_.bytes();
+}
+
+Bytes BlockAllocator::reclaimable() const noexcept {
+  MutexLock lock(mutex_);
+  return cache_.bytes() + records_.charged_bytes() + metadata_.spare_bytes();
 }
 
 void BlockAllocator::drop_empty_arenas() noexcept {

@@ -1,6 +1,7 @@
 // Committed blocks of whole pages: recycled from a cache of freed ones, or cut fresh from arenas.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -32,7 +33,7 @@ struct Block {
 /// thread-safe: BlockAllocator's lock guards it.
 class BlockCache {
  public:
-  explicit BlockCache(MetadataArena& metadata) : metadata_(metadata) {}
+  explicit BlockCache(MetadataArena& records) : records_(records) {}
   /// False where no record could be made; the block is untouched then.
   bool put(Block& block) noexcept;
   /// A block of exactly `bytes` of address, preferably with `committed` bytes resident.
@@ -40,6 +41,8 @@ class BlockCache {
   /// The least block of at least `bytes`.
   bool take_huge(Bytes bytes, Block* out) noexcept;
   bool take_oldest(Block* out) noexcept;
+  /// The oldest of its kind.
+  bool take_oldest(bool huge, Block* out) noexcept;
   Bytes bytes() const { return bytes_; }
 
  private:
@@ -53,7 +56,7 @@ class BlockCache {
   Bins& bins(bool huge) { return huge ? huge_ : ordinary_; }
   void remove(Node* node, Block* out) noexcept;
 
-  MetadataArena& metadata_;
+  MetadataArena& records_;
   Bins ordinary_;
   Bins huge_;
   Node* newest_ = nullptr;
@@ -86,8 +89,14 @@ class BlockAllocator {
   void decommit(std::byte* address, Bytes bytes) noexcept;
 
   Bytes trim(Bytes bytes) noexcept;
+  /// Gives back what the ledger lacks for `bytes` more (the limit may have been lowered below what
+  /// is in use), or `bytes` where the system lacks them; false where nothing went.
+  bool make_room(Bytes bytes) noexcept { return trim(std::max(bytes, ledger_.shortfall(bytes))); }
   Bytes set_cache_limit(Bytes limit) noexcept;
   Bytes cache_bytes() const noexcept;
+  /// What trim() of everything would give back: cached blocks, their records, an empty chunk of
+  /// metadata.
+  Bytes reclaimable() const noexcept;
   /// Mappings that nothing uses.
   void drop_empty_arenas() noexcept;
 
@@ -103,6 +112,8 @@ class BlockAllocator {
   static Bytes address_class(Bytes bytes, bool huge);
   bool recycle(Bytes bytes, bool huge, Block* out) noexcept REQUIRES(mutex_);
   bool fit(Bytes bytes, Tag tag, Block* block) noexcept;
+  bool gather(Block* block, Bytes bytes) noexcept;
+  void keep_rest(Block& block) noexcept REQUIRES(mutex_);
   bool find_address(Bytes bytes, bool huge, Block* out) noexcept REQUIRES(mutex_);
   void drop(Block& block) noexcept REQUIRES(mutex_);
   Bytes drop_oldest_until(Bytes keep) noexcept REQUIRES(mutex_);
@@ -112,6 +123,8 @@ class BlockAllocator {
   device::Resource& resource_;
   MetadataArena& metadata_;
   FaultPlan* faults_;
+  // Of cached blocks only, so that an emptied cache leaves nothing of them behind.
+  MetadataArena records_;
   mutable Mutex mutex_;
   ArenaSet ordinary_ GUARDED_BY(mutex_);
   ArenaSet huge_ GUARDED_BY(mutex_);

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "memory/block_allocator.h"
+#include "memory/file.h"
 #include "memory/pool.h"
 
 namespace plimsoll::memory {
@@ -159,7 +160,7 @@ std::pair<ByteRange, ByteRange> Buffer::read_modify(ByteRange range) const {
 
 void Buffer::forget_backing(Extent& extent) noexcept {
   if (extent.slot != kNoSlot) store_->free_slot(std::exchange(extent.slot, kNoSlot));
-  extent.from_source = false;
+  extent.in_file = false;
 }
 
 bool Buffer::commit_pages(Span s) {
@@ -198,6 +199,7 @@ void Buffer::commit(ByteRange range, Reservation& from) {
   }
   PLIMSOLL_CHECK(from.bytes() >= need, Error,
                  "[Buffer::commit] expected a reservation of {} bytes, got {}", need, from.bytes());
+  ensure_address();
   if (!commit_pages(s))
     throw OutOfMemory(fmt::format("[Buffer::commit] the system refused {} bytes", need));
   charge_.merge(from.split(need));
@@ -232,6 +234,55 @@ Reservation Buffer::evict_reserved(ByteRange range) {
     e.state = ExtentState::kSpilled;
     return true;
   });
+}
+
+bool Buffer::evict_to_cache() {
+  if (small_) return false;
+  Block block;
+  {
+    MutexLock lock(mutex_);
+    for (size_t i = 0; i < num_extents_; ++i)
+      if (extents_[i].state != ExtentState::kClean || extents_[i].pins != 0) return false;
+    for (size_t i = 0; i < num_extents_; ++i) extents_[i].state = ExtentState::kSpilled;
+    Bytes committed = charge_.bytes();
+    block = Block{base_, block_bytes_, committed, arena_, huge_, std::move(charge_)};
+    base_ = nullptr;
+    charge_ = {};
+  }
+  pool_->release_block(std::move(block));
+  return true;
+}
+
+bool Buffer::has_block() const {
+  if (small_) return true;
+  MutexLock lock(mutex_);
+  return base_ != nullptr;
+}
+
+bool Buffer::take_block() {
+  MutexLock lock(mutex_);
+  if (base_ != nullptr) return false;
+  for (size_t i = 0; i < num_extents_; ++i)
+    if (extents_[i].state != ExtentState::kSpilled) return false;
+  Block block;
+  if (!pool_->take_block(pages_of(num_extents_ - 1).end, huge_, &block)) return false;
+  base_ = block.base;
+  block_bytes_ = block.bytes;
+  arena_ = block.arena;
+  charge_ = std::move(block.charge);
+  prepaid_ = true;
+  return true;
+}
+
+void Buffer::ensure_address() {
+  if (base_ != nullptr) return;
+  Block block;
+  if (!pool_->take_address(pages_of(num_extents_ - 1).end, huge_, &block))
+    throw OutOfMemory(
+        fmt::format("[Buffer] expected an address range of {} bytes, got none", size_));
+  base_ = block.base;
+  block_bytes_ = block.bytes;
+  arena_ = block.arena;
 }
 
 Reservation Buffer::discard_reserved(ByteRange range) {
@@ -314,8 +365,34 @@ void Buffer::set_source(std::shared_ptr<FileSource> source) {
   source_ = std::move(source);
   for (size_t i = 0; i < num_extents_; ++i) {
     extents_[i].state = ExtentState::kSpilled;
-    extents_[i].from_source = true;
+    extents_[i].in_file = true;
   }
+}
+
+void Buffer::set_sink(std::shared_ptr<FileSink> sink) {
+  PLIMSOLL_CHECK(!small_, Error, "[Buffer::set_sink] small buffers are always resident");
+  PLIMSOLL_CHECK(sink->size() == size_, Error,
+                 "[Buffer::set_sink] expected a sink of {} bytes, got one of {}", size_,
+                 sink->size());
+  MutexLock lock(mutex_);
+  for (size_t i = 0; i < num_extents_; ++i)
+    PLIMSOLL_CHECK(extents_[i].state == ExtentState::kEmpty, Error,
+                   "[Buffer::set_sink] expected an empty buffer");
+  sink_ = std::move(sink);
+}
+
+bool Buffer::writes_to_sink() const { return sink_ != nullptr && !sink_->sealed(); }
+
+void Buffer::write_to_sink(size_t extent) {
+  ByteRange bytes = bytes_of(extent);
+  sink_->write({address_of(extent), bytes.size()}, bytes.begin);
+}
+
+void Buffer::read_file(std::span<std::byte> to, Bytes offset) {
+  if (source_ != nullptr)
+    source_->read(to, offset);
+  else
+    sink_->read(to, offset);
 }
 
 void Buffer::adopt(Block block) {
@@ -330,6 +407,10 @@ void Buffer::adopt(Block block) {
 
 Block Buffer::abandon() noexcept {
   MutexLock lock(mutex_);
+  if (base_ == nullptr) {
+    for (size_t i = 0; i < num_extents_; ++i) forget_backing(extents_[i]);
+    return {};
+  }
   Bytes whole = pages_of(num_extents_ - 1).end;
   if (charge_.bytes() != whole) {
     Reservation gone = give_back({0, num_extents_}, [](Extent& e) { return e.in_memory(); });
@@ -366,6 +447,7 @@ bool Buffer::finish_write(size_t extent, uint32_t slot) noexcept {
   if (std::exchange(e.rewritten, false)) return false;
   e.state = ExtentState::kClean;
   e.slot = slot;
+  e.in_file = slot == kNoSlot;
   return true;
 }
 
@@ -383,16 +465,19 @@ std::vector<Buffer::Transfer> Buffer::begin_read(ByteRange range, Reservation& f
   loads.reserve(s.end - s.begin);
   MutexLock lock(mutex_);
   Bytes need = 0;
-  for (size_t i = s.begin; i < s.end; ++i)
-    if (extents_[i].state == ExtentState::kSpilled) need += charge_of(i);
+  if (!prepaid_)
+    for (size_t i = s.begin; i < s.end; ++i)
+      if (extents_[i].state == ExtentState::kSpilled) need += charge_of(i);
   PLIMSOLL_CHECK(from.bytes() >= need, Error,
                  "[SpillStore::read] expected a reservation of {} bytes, got {}", need,
                  from.bytes());
-  for (size_t i = s.begin; i < s.end; ++i) {
+  ensure_address();
+  for (size_t i = s.begin; i < s.end && !prepaid_; ++i) {
     if (extents_[i].state != ExtentState::kSpilled) continue;
     if (!pool_->commit_pages(address_of(i), charge_of(i), huge_))
       throw OutOfMemory(fmt::format("[SpillStore::read] the system refused {} bytes", need));
   }
+  prepaid_ = false;
   charge_.merge(from.split(need));
   for (size_t i = s.begin; i < s.end; ++i) {
     Extent& e = extents_[i];
@@ -419,7 +504,7 @@ Buffer::Look Buffer::look(size_t extent, ByteRange part) {
   return result;
 }
 
-Bytes Buffer::file_bytes_dirty(ByteRange range) const {
+Bytes Buffer::dirty_bytes(ByteRange range) const {
   Span s = touched(range);
   if (small_) return 0;
   MutexLock lock(mutex_);

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,6 +27,7 @@ namespace plimsoll::memory {
 
 class Pool;
 class Buffer;
+class FileSink;
 class FileSource;
 class SpillStore;
 struct Slab;
@@ -35,7 +37,7 @@ struct Block;
 enum class ExtentState : uint8_t {
   kEmpty,     // no bytes: never written, or discarded
   kResident,  // the bytes are only in memory
-  kClean,     // in memory and in the backing (spill store or source file)
+  kClean,     // in memory and in the backing (spill store, or the buffer's source or sink file)
   kSpilled,   // only in the backing
   kLoading,   // being read from the backing; becomes kClean, or kSpilled again on failure
 };
@@ -144,6 +146,9 @@ class Buffer {
   Bytes bytes_missing(ByteRange range) const;
   /// Charge of spilled extents: what read() of the range would take and read.
   Bytes bytes_spilled(ByteRange range) const;
+  /// File bytes that SpillStore::write(range) would write, to the store or the sink: what is dirty,
+  /// in whole 4 KiB blocks.
+  Bytes dirty_bytes(ByteRange range) const;
   /// Charge that evict(range) would give back now, without and with writing the dirty extents
   /// first.
   Bytes evictable(ByteRange range) const;
@@ -162,6 +167,13 @@ class Buffer {
   /// charge given back, still reserved where the caller wants it.
   Bytes evict(ByteRange range) { return evict_reserved(range).bytes(); }
   [[nodiscard]] Reservation evict_reserved(ByteRange range);
+  /// Evicts a buffer that is clean and resident as a whole by handing its block, pages and all, to
+  /// the pool's cache, where the next buffer of its size finds it. False where it is not so.
+  bool evict_to_cache();
+  /// For one that is spilled as a whole and holds no block: takes a resident one (recycled, if the
+  /// cache has it), so that read() of everything needs no charge. False where there is no room.
+  bool take_block();
+  bool has_block() const;
   /// The bytes of `range` are dead: extents that lie whole inside become kEmpty, memory and backing
   /// given back. Pinned or loading ones stay as they are. Returns the charge given back.
   Bytes discard(ByteRange range) { return discard_reserved(range).bytes(); }
@@ -181,7 +193,14 @@ class Buffer {
   /// Every extent becomes kSpilled with `source` as its backing.
   /// REQUIRES: a buffer from Pool::make, all extents kEmpty.
   void set_source(std::shared_ptr<FileSource> source);
-  bool has_source() const { return source_ != nullptr; }
+  /// Dirty extents that SpillStore::write is asked to write go to the sink's file from now on,
+  /// without space in the store, and become kClean with it as their backing; what is dirty after
+  /// FileSink::seal goes to the store again.
+  /// REQUIRES: a buffer from Pool::make, all extents kEmpty, and sink->size() == size().
+  void set_sink(std::shared_ptr<FileSink> sink);
+  /// Its bytes are in a file that must not be written: they may not be changed in place for the
+  /// result of another operation.
+  bool has_source() const { return source_ != nullptr || sink_ != nullptr; }
 
  private:
   friend class BufferRef;
@@ -194,9 +213,9 @@ class Buffer {
   static constexpr uint32_t kNoSlot = ~0u;
   struct Extent {
     ExtentState state = ExtentState::kEmpty;
-    bool from_source = false;  // the backing is source_, not a slot
-    bool writing = false;      // a spill write runs
-    bool rewritten = false;    // mark_written came while it ran
+    bool in_file = false;    // the backing is source_ or sink_, not a slot
+    bool writing = false;    // a spill write runs
+    bool rewritten = false;  // mark_written came while it ran
     uint32_t pins = 0;
     uint32_t slot = kNoSlot;  // of store_
     bool in_memory() const {
@@ -222,6 +241,8 @@ class Buffer {
   /// in runs, and their charge.
   template <typename Take>
   Reservation give_back(Span span, Take take) REQUIRES(mutex_);
+  /// Gives an evicted buffer a range of addresses. Raises OutOfMemory where there is none.
+  void ensure_address() REQUIRES(mutex_);
   /// Asks for pages for the extents of `span` that are not resident; all or none.
   bool commit_pages(Span span) REQUIRES(mutex_);
   template <typename Count>
@@ -237,12 +258,17 @@ class Buffer {
   // For SpillStore: extents stay pinned while a transfer of theirs runs.
   struct Transfer {
     size_t extent;
-    uint32_t slot;  // kNoSlot: the source file, or not yet known
+    uint32_t slot;  // kNoSlot: the source or sink, or not yet known
   };
-  Bytes file_bytes_dirty(ByteRange range) const;
+  /// True where dirty extents go to the sink and not to the store.
+  bool writes_to_sink() const;
+  void write_to_sink(size_t extent);
+  /// Reads bytes of the buffer from its source or sink.
+  void read_file(std::span<std::byte> to, Bytes offset);
   /// The dirty extents of `range` that no write runs for, now marked as being written.
   std::vector<Transfer> begin_write(ByteRange range, SlotOwner* store);
-  /// Takes over `slot` where it returns true; otherwise it is still the caller's.
+  /// Takes over `slot` (kNoSlot: the bytes are in the sink) where it returns true; otherwise it is
+  /// still the caller's.
   bool finish_write(size_t extent, uint32_t slot) noexcept;
   void abandon_write(size_t extent) noexcept;
   /// The spilled extents of `range`, now kLoading with pages and charge.
@@ -274,8 +300,10 @@ class Buffer {
 
   mutable Mutex mutex_;
   Reservation charge_ GUARDED_BY(mutex_);
-  Reservation table_charge_;  // of extents_ where it is not inline
+  bool prepaid_ GUARDED_BY(mutex_) = false;  // take_block() brought pages and their charge
+  Reservation table_charge_;                 // of extents_ where it is not inline
   std::shared_ptr<FileSource> source_;
+  std::shared_ptr<FileSink> sink_;
   SlotOwner* store_ GUARDED_BY(mutex_) = nullptr;
   Extent inline_extent_;
   std::unique_ptr<Extent[]> table_;

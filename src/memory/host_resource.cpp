@@ -26,4 +26,15 @@ void HostResource::decommit(std::byte* address, Bytes size) noexcept {
   platform::discard_pages(address, size);
 }
 
+bool HostResource::move_pages(std::byte* from, std::byte* to, Bytes size) noexcept {
+  if (moves_.fetch_add(1, std::memory_order_relaxed) % kCheckEvery == kCheckEvery - 1) {
+    try {
+      crowded_ = platform::count_mappings() > platform::max_mappings() / 2;
+    } catch (...) {  // no memory for the text
+      crowded_ = true;
+    }
+  }
+  return !crowded_ && platform::move_pages(from, to, size);
+}
+
 }  // namespace plimsoll::memory

@@ -83,6 +83,7 @@ void MetadataArena::deallocate(void* block, size_t bytes) noexcept {
   if (chunk->live-- == chunk->blocks) link(chunk);
   if (chunk->live != 0) return;
   unlink(chunk);
+  classes_[cls].room -= chunk->blocks;
   if (spare_ == nullptr) {
     spare_ = chunk;
   } else {
@@ -95,6 +96,28 @@ Bytes MetadataArena::trim() noexcept {
   if (spare_ == nullptr) return 0;
   give_back(std::exchange(spare_, nullptr));
   return kChunkBytes;
+}
+
+Bytes MetadataArena::spare_bytes() const noexcept {
+  MutexLock lock(mutex_);
+  return spare_ == nullptr ? 0 : kChunkBytes;
+}
+
+Bytes MetadataArena::charged_bytes() const noexcept {
+  MutexLock lock(mutex_);
+  return charged_;
+}
+
+size_t MetadataArena::blocks_of_chunk(int cls) {
+  return (kChunkBytes - Chunk::kHeader) / block_bytes(cls);
+}
+
+Bytes MetadataArena::growth(size_t bytes, size_t count) const noexcept {
+  const int cls = class_of(bytes);
+  const size_t per_chunk = blocks_of_chunk(cls);
+  MutexLock lock(mutex_);
+  const size_t want = classes_[cls].live + count, room = classes_[cls].room;
+  return want <= room ? 0 : (want - room + per_chunk - 1) / per_chunk * kChunkBytes;
 }
 
 size_t MetadataArena::live_blocks() const noexcept {
@@ -126,7 +149,8 @@ MetadataArena::Chunk* MetadataArena::take_chunk(int cls) noexcept {
   chunk->cls = cls;
   chunk->free = nullptr;
   chunk->live = chunk->fresh = 0;
-  chunk->blocks = static_cast<uint32_t>((kChunkBytes - Chunk::kHeader) / block_bytes(cls));
+  chunk->blocks = static_cast<uint32_t>(blocks_of_chunk(cls));
+  classes_[cls].room += chunk->blocks;
   link(chunk);
   return chunk;
 }
@@ -148,6 +172,7 @@ MetadataArena::Chunk* MetadataArena::fresh_chunk() noexcept {
   Chunk* chunk = new (at) Chunk;
   chunk->region = region;
   chunk->charge = std::move(*charge);
+  charged_ += kChunkBytes;
   return chunk;
 }
 
@@ -157,6 +182,7 @@ void MetadataArena::give_back(Chunk* chunk) noexcept {
   auto* at = reinterpret_cast<std::byte*>(chunk);
   chunk->~Chunk();
   resource_.decommit(at, kChunkBytes);
+  charged_ -= kChunkBytes;
   region->taken &= ~(uint64_t{1} << ((at - region->base) / kChunkBytes));
   if (region->taken == 0) drop_region(region);
 }

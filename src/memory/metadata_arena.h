@@ -32,6 +32,13 @@ class MetadataArena {
   void deallocate(void* block, size_t bytes) noexcept;
   /// Gives back the empty chunk that is kept. Returns its bytes.
   Bytes trim() noexcept;
+  /// What trim() would give back.
+  Bytes spare_bytes() const noexcept;
+  /// Of all chunks.
+  Bytes charged_bytes() const noexcept;
+  /// Charge of the chunks that `count` more blocks of this size need, beside those there are and
+  /// the empty one: a bound whatever is allocated and freed meanwhile.
+  Bytes growth(size_t bytes, size_t count) const noexcept;
   size_t live_blocks() const noexcept;
 
   /// Asked once, without locks held, before try_allocate fails: true where something was given
@@ -49,9 +56,11 @@ class MetadataArena {
   struct Class {
     Chunk* partial = nullptr;  // chunks with a free block, most recently used first
     size_t live = 0;
+    size_t room = 0;  // blocks in all chunks of the class
   };
   static int class_of(size_t bytes) { return static_cast<int>((bytes + 63) / 64) - 1; }
   static size_t block_bytes(int cls) { return static_cast<size_t>(cls + 1) * 64; }
+  static size_t blocks_of_chunk(int cls);
   void link(Chunk* chunk) noexcept REQUIRES(mutex_);
   void unlink(Chunk* chunk) noexcept REQUIRES(mutex_);
   Chunk* take_chunk(int cls) noexcept REQUIRES(mutex_);
@@ -66,6 +75,7 @@ class MetadataArena {
   mutable Mutex mutex_;
   std::array<Class, kClasses> classes_ GUARDED_BY(mutex_);
   Chunk* spare_ GUARDED_BY(mutex_) = nullptr;
+  Bytes charged_ GUARDED_BY(mutex_) = 0;
   Region* regions_ GUARDED_BY(mutex_) = nullptr;
   Reclaim reclaim_ = nullptr;
   void* reclaim_context_ = nullptr;

@@ -35,7 +35,7 @@ Pool::Pool(Ledger& ledger, device::Resource& resource, FaultPlan* faults, Option
   slabs_ = std::make_unique<SlabSet>(*blocks_, *metadata_);
   metadata_->set_reclaim(
       [](void* blocks, Bytes bytes) {
-        return static_cast<BlockAllocator*>(blocks)->trim(bytes) != 0;
+        return static_cast<BlockAllocator*>(blocks)->make_room(bytes);
       },
       blocks_.get());
 }
@@ -62,6 +62,12 @@ BlockShape Pool::shape_of(Bytes size) const {
   return s;
 }
 
+Bytes Pool::scratch_size(Bytes size) const {
+  constexpr Bytes kHuge = BlockAllocator::kHugePage;
+  bool huge = options_.huge_pages && options_.extent_bytes >= kHuge && size >= kHuge / 2;
+  return huge ? round_up(size, kHuge) : size;
+}
+
 std::optional<BufferRef> Pool::try_make_resident(Bytes size, Tag tag) {
   BlockShape shape = shape_of(size);
   Buffer* buffer = new_buffer(size, shape);
@@ -81,12 +87,14 @@ std::optional<BufferRef> Pool::try_make_resident(Bytes size, Tag tag) {
   return BufferRef(buffer);
 }
 
-BufferRef Pool::make(Bytes size) {
+std::optional<BufferRef> Pool::try_make(Bytes size) {
   BlockShape shape = shape_of(size);
   Buffer* buffer = new_buffer(size, shape);
+  if (buffer == nullptr) return std::nullopt;
   bool placed = false;
-  if (buffer != nullptr && shape.small) placed = place_small(buffer, shape);
-  if (buffer != nullptr && !shape.small) {
+  if (shape.small) {
+    placed = place_small(buffer, shape);
+  } else {
     Block block;
     placed = make_table(buffer) && blocks_->allocate_address(shape.bytes, shape.huge, &block);
     if (placed) {
@@ -95,7 +103,12 @@ BufferRef Pool::make(Bytes size) {
     }
   }
   if (placed) return BufferRef(buffer);
-  if (buffer != nullptr) delete_buffer(buffer);
+  delete_buffer(buffer);
+  return std::nullopt;
+}
+
+BufferRef Pool::make(Bytes size) {
+  if (auto buffer = try_make(size)) return std::move(*buffer);
   throw OutOfMemory(
       fmt::format("[Pool::make] expected room for a buffer of {}, got a refusal ({} of {} used); "
                   "raise the limit "
@@ -131,10 +144,17 @@ Bytes Pool::table_bytes(size_t extents) {
   return extents == 1 ? 0 : round_up(extents * sizeof(Buffer::Extent) + 16, kHeapRounding);
 }
 
-Bytes Pool::metadata_of(Bytes size) const {
+Bytes Pool::metadata_of(Bytes size) const { return round_up(sizeof(Buffer), 64) + table_of(size); }
+
+Bytes Pool::table_of(Bytes size) const { return table_bytes(extents_of(size)); }
+
+size_t Pool::extents_of(Bytes size) const {
   BlockShape shape = shape_of(size);
-  size_t extents = shape.small ? 1 : (size + shape.extent_bytes - 1) / shape.extent_bytes;
-  return round_up(sizeof(Buffer), 64) + table_bytes(extents);
+  return shape.small ? 1 : (size + shape.extent_bytes - 1) / shape.extent_bytes;
+}
+
+Bytes Pool::header_growth(size_t buffers, size_t slabs) const {
+  return metadata_->growth(sizeof(Buffer), buffers) + metadata_->growth(sizeof(Slab), slabs);
 }
 
 bool Pool::make_table(Buffer* buffer) noexcept {
@@ -157,6 +177,7 @@ void Pool::link(Buffer* buffer) noexcept {
 }
 
 void Pool::recycle(Buffer* buffer) noexcept {
+  if (in_forked_child()) return;
   if (buffer->small_) {
     slabs_->free(buffer->slab_, buffer->base_);
     delete_buffer(buffer);
@@ -168,8 +189,20 @@ void Pool::recycle(Buffer* buffer) noexcept {
     if (buffer->next_ != nullptr) buffer->next_->previous_ = buffer->previous_;
     if (live_ == buffer) live_ = buffer->next_;
   }
-  blocks_->release(buffer->abandon());
+  release_block(buffer->abandon());
   delete_buffer(buffer);
+}
+
+void Pool::release_block(Block block) noexcept {
+  if (block.base != nullptr) blocks_->release(std::move(block));
+}
+
+bool Pool::take_block(Bytes bytes, bool huge, Block* out) noexcept {
+  return blocks_->allocate(bytes, huge, Tag::kBuffer, out);
+}
+
+bool Pool::take_address(Bytes bytes, bool huge, Block* out) noexcept {
+  return blocks_->allocate_address(bytes, huge, out);
 }
 
 bool Pool::commit_pages(std::byte* address, Bytes size, bool huge) noexcept {
@@ -185,6 +218,8 @@ std::optional<Reservation> Pool::try_reserve(Bytes bytes, Tag tag) {
 }
 
 Bytes Pool::cache_bytes() const { return blocks_->cache_bytes(); }
+
+Bytes Pool::reclaimable() const { return blocks_->reclaimable(); }
 
 void Pool::clear_cache() {
   blocks_->trim(~Bytes{0});
@@ -218,6 +253,7 @@ uint64_t Pool::add_export(std::string owner, Bytes bytes) {
 }
 
 void Pool::remove_export(uint64_t id) noexcept {
+  if (in_forked_child()) return;
   MutexLock lock(mutex_);
   std::erase_if(exports_, [id](const Export& e) { return e.id == id; });
 }

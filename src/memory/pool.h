@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/fault_plan.h"
 #include "base/mutex.h"
+#include "base/platform_linux.h"
 #include "device/resource.h"
 #include "memory/buffer.h"
 #include "memory/ledger.h"
@@ -54,6 +55,11 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
+  /// In a forked child nothing is given back: a thread that is not there may have held a lock.
+  bool in_forked_child() const noexcept { return platform::fork_count() != forks_; }
+  /// Goes on in a forked child. REQUIRES: no other thread used the pool when it was forked.
+  void adopt_process() noexcept { forks_ = platform::fork_count(); }
+
   /// A buffer that is resident at once, contents undefined: a recycled block if there is one, fresh
   /// pages otherwise. Cached blocks are given back before it fails. Null where the ledger or the
   /// system refuses. Size 0 is allowed. Small ones are charged through their slab, always kBuffer.
@@ -62,19 +68,31 @@ class Pool {
   /// A buffer with nothing resident (all extents kEmpty). Small sizes are resident at once.
   /// Raises OutOfMemory where address space or the metadata's charge is refused.
   [[nodiscard]] BufferRef make(Bytes size);
+  /// The same; null where it is refused.
+  [[nodiscard]] std::optional<BufferRef> try_make(Bytes size);
 
   /// Ledger::try_reserve that gives cached blocks back before it fails: the way to pay for
   /// Buffer::commit and SpillStore::read.
   [[nodiscard]] std::optional<Reservation> try_reserve(Bytes bytes, Tag tag = Tag::kBuffer);
 
   BlockShape shape_of(Bytes size) const;
+  /// Scratch of a mebibyte and more is rounded up to whole huge pages, which freed buffers and it
+  /// can pass to each other.
+  Bytes scratch_size(Bytes size) const;
   /// What the header and the extent table of a buffer of this size take of the metadata (headers
   /// are charged in chunks of MetadataArena::kChunkBytes).
   Bytes metadata_of(Bytes size) const;
+  /// Charge of the extent table alone.
+  Bytes table_of(Bytes size) const;
+  size_t extents_of(Bytes size) const;
+  /// Charge of the chunks that the headers of so many more buffers and slabs need.
+  Bytes header_growth(size_t buffers, size_t slabs) const;
 
   // Freed blocks kept with their pages, charged as kCache (clear_cache and trim also give back an
   // empty chunk of the metadata arena, which is charged as kMetadata).
   Bytes cache_bytes() const;
+  /// What trim() of everything would give back now.
+  Bytes reclaimable() const;
   void clear_cache();
   /// Gives back the least recently freed blocks until at least `bytes` went; returns what went.
   Bytes trim(Bytes bytes);
@@ -111,6 +129,9 @@ class Pool {
   bool make_table(Buffer* buffer) noexcept;
   void link(Buffer* buffer) noexcept;
   void recycle(Buffer* buffer) noexcept;  // the last reference is gone
+  void release_block(Block block) noexcept;
+  bool take_block(Bytes bytes, bool huge, Block* out) noexcept;
+  bool take_address(Bytes bytes, bool huge, Block* out) noexcept;
   bool commit_pages(std::byte* address, Bytes size, bool huge) noexcept;
   void decommit_pages(std::byte* address, Bytes size) noexcept;
   uint64_t add_export(std::string owner, Bytes bytes);
@@ -130,6 +151,7 @@ class Pool {
   Buffer* live_ GUARDED_BY(mutex_) = nullptr;  // not small ones, newest first
   std::vector<Export> exports_ GUARDED_BY(mutex_);
   uint64_t next_export_ GUARDED_BY(mutex_) = 1;
+  int forks_ = platform::fork_count();
 };
 
 }  // namespace plimsoll::memory

@@ -18,6 +18,7 @@
 #include "memory/checksum.h"
 #include "memory/io_queue.h"
 #include "memory/pool.h"
+#include "memory/slot_table.h"
 #include "memory/spill_space.h"
 
 namespace plimsoll::memory {
@@ -79,19 +80,12 @@ bool Ticket::done() const {
 }
 
 struct SpillStore::Impl final : SlotOwner {
-  struct Slot {
-    Fragments where;
-    uint64_t sum = 0;
-    uint32_t readers = 0;
-    bool dead = false;  // freed while readers were at it
-  };
   using Piece = Buffer::Transfer;
 
-  Impl(Ledger& l, Options o, FaultPlan* f)
+  Impl(Options o, FaultPlan* f)
       : options(std::move(o)),
         faults(f),
         owner(platform::process_id()),
-        ledger(l),
         space(options.limit),
         queue(options.threads, f) {}
 
@@ -103,8 +97,9 @@ struct SpillStore::Impl final : SlotOwner {
   }
 
   File& open_file() REQUIRES(mutex);
-  uint32_t new_slot() REQUIRES(mutex);
   void drop_slot(uint32_t slot) REQUIRES(mutex);
+  /// A slot and its space, out of `promised` as far as that goes, for every piece.
+  void give_slots(Buffer& buffer, std::span<Piece> pieces, Bytes* promised);
   void free_slot(uint32_t slot) noexcept override;
   void hold_slot(uint32_t slot) noexcept override;
   void unhold_slot(uint32_t slot) noexcept;
@@ -118,16 +113,13 @@ struct SpillStore::Impl final : SlotOwner {
 
   const Options options;
   FaultPlan* const faults;
-  const int owner;
-  Ledger& ledger;
+  int owner;
   Mutex mutex;
   std::unique_ptr<File> file GUARDED_BY(mutex);
   SpillSpace space GUARDED_BY(mutex);
   int open_reservations GUARDED_BY(mutex) = 0;
-  std::vector<Slot> slots GUARDED_BY(mutex);
-  std::vector<uint32_t> free_slots GUARDED_BY(mutex);
-  Reservation slots_charge GUARDED_BY(mutex);
-  std::atomic<Bytes> written{0}, read{0}, read_from_sources{0};
+  SlotTable slots GUARDED_BY(mutex);
+  std::atomic<Bytes> written{0}, read{0}, read_from_sources{0}, written_to_sinks{0};
   std::atomic<uint64_t> waited_ns{0}, write_requests{0}, read_requests{0};
   IoQueue queue;  // last: its destructor runs what is queued
 };
@@ -153,34 +145,20 @@ File& SpillStore::Impl::open_file() {
   return *file;
 }
 
-uint32_t SpillStore::Impl::new_slot() {
-  if (free_slots.empty()) {
-    // Freeing must not allocate: room for every slot's number is made here.
-    free_slots.reserve(slots.size() + 1);
-    slots.push_back({});
-    free_slots.push_back(static_cast<uint32_t>(slots.size() - 1));
-    // Charged where the ledger has room: evicting must not fail for want of a record of it.
-    Bytes size = slots.capacity() * sizeof(Slot) + free_slots.capacity() * sizeof(uint32_t);
-    if (size > slots_charge.bytes()) {
-      auto more = ledger.try_reserve(size - slots_charge.bytes(), Tag::kMetadata);
-      if (more) slots_charge.merge(std::move(*more));
-    }
-  }
-  uint32_t id = free_slots.back();
-  free_slots.pop_back();
-  return id;
-}
-
 void SpillStore::Impl::drop_slot(uint32_t id) {
   space.give(slots[id].where);
-  slots[id] = Slot{};
-  free_slots.push_back(id);
-  if (free_slots.size() == slots.size()) {
-    slots = {};
-    free_slots = {};
-    slots_charge.release();
-  }
+  slots.give(id);
   if (space.used() == 0 && open_reservations == 0 && file != nullptr) space.shrink(*file);
+}
+
+void SpillStore::Impl::give_slots(Buffer& buffer, std::span<Piece> pieces, Bytes* promised) {
+  MutexLock lock(mutex);
+  Bytes none = 0;
+  for (Piece& p : pieces) {
+    p.slot = slots.take(buffer.pool());
+    slots[p.slot].where = space.take(open_file(), file_bytes(buffer.bytes_of(p.extent)),
+                                     promised != nullptr ? promised : &none);
+  }
 }
 
 void SpillStore::Impl::free_slot(uint32_t id) noexcept {
@@ -205,6 +183,11 @@ void SpillStore::Impl::unhold_slot(uint32_t id) noexcept {
 
 void SpillStore::Impl::write_piece(Buffer& buffer, const Piece& piece) {
   ByteRange bytes = buffer.bytes_of(piece.extent);
+  if (piece.slot == Buffer::kNoSlot) {
+    buffer.write_to_sink(piece.extent);
+    written_to_sinks.fetch_add(bytes.size(), std::memory_order_relaxed);
+    return;
+  }
   const std::byte* at = buffer.address_of(piece.extent);
   File* to;
   Fragments where;
@@ -228,7 +211,7 @@ void SpillStore::Impl::write_piece(Buffer& buffer, const Piece& piece) {
 void SpillStore::Impl::read_piece(Buffer& buffer, const Piece& piece, std::byte* to) {
   ByteRange bytes = buffer.bytes_of(piece.extent);
   if (piece.slot == Buffer::kNoSlot) {
-    buffer.source_->read({to, bytes.size()}, bytes.begin);
+    buffer.read_file({to, bytes.size()}, bytes.begin);
     read_from_sources.fetch_add(bytes.size(), std::memory_order_relaxed);
     return;
   }
@@ -272,7 +255,7 @@ void SpillStore::Impl::write_job(BufferRef buffer, std::span<const Piece> pieces
       failure = Failure::current();
       buffer->abandon_write(piece.extent);
     }
-    if (!kept) free_slot(piece.slot);
+    if (!kept && piece.slot != Buffer::kNoSlot) free_slot(piece.slot);
   }
   // The reference goes before the news does: whoever waits may ask whether its own is the only one.
   buffer = BufferRef();
@@ -341,8 +324,8 @@ void SpillReservation::release() noexcept {
     impl.space.shrink(*impl.file);
 }
 
-SpillStore::SpillStore(Ledger& ledger, Options options, FaultPlan* faults)
-    : impl_(std::make_unique<Impl>(ledger, std::move(options), faults)) {}
+SpillStore::SpillStore(Options options, FaultPlan* faults)
+    : impl_(std::make_unique<Impl>(std::move(options), faults)) {}
 
 SpillStore::~SpillStore() {
   if (platform::process_id() != impl_->owner) impl_->queue.forget_threads();
@@ -358,7 +341,7 @@ SpillReservation SpillStore::reserve_space(Bytes bytes) {
 }
 
 Bytes SpillStore::space_for(const Buffer& buffer, ByteRange range) {
-  return buffer.file_bytes_dirty(range);
+  return buffer.writes_to_sink() ? 0 : buffer.dirty_bytes(range);
 }
 
 Bytes SpillStore::available() {
@@ -372,6 +355,11 @@ Bytes SpillStore::available() {
   return growth + space.free() - space.promised();
 }
 
+Bytes SpillStore::record_growth(size_t extents) const {
+  MutexLock lock(impl_->mutex);
+  return impl_->slots.growth(extents);
+}
+
 Ticket SpillStore::write(const BufferRef& buffer, ByteRange range, SpillReservation* space) {
   Impl& impl = *impl_;
   impl.check_process();
@@ -380,14 +368,8 @@ Ticket SpillStore::write(const BufferRef& buffer, ByteRange range, SpillReservat
   auto& pieces = ticket.state_->pieces;
   pieces = buffer->begin_write(range, &impl);
   try {
-    MutexLock lock(impl.mutex);
-    Bytes none = 0;
-    for (Impl::Piece& p : pieces) {
-      p.slot = impl.new_slot();
-      impl.slots[p.slot].where =
-          impl.space.take(impl.open_file(), file_bytes(buffer->bytes_of(p.extent)),
-                          space != nullptr ? &space->bytes_ : &none);
-    }
+    if (!buffer->writes_to_sink())
+      impl.give_slots(*buffer, pieces, space != nullptr ? &space->bytes_ : nullptr);
   } catch (...) {
     for (const Impl::Piece& p : pieces) {
       if (p.slot != Buffer::kNoSlot) impl.free_slot(p.slot);
@@ -447,7 +429,7 @@ void SpillStore::copy_out(const BufferRef& buffer, ByteRange range, std::byte* t
       std::memset(target, 0, part.size());
     } else if (look.slot == Buffer::kNoSlot) {
       impl.check_process();
-      b.source_->read({target, part.size()}, part.begin);
+      b.read_file({target, part.size()}, part.begin);
       impl.read_from_sources.fetch_add(part.size(), std::memory_order_relaxed);
     } else {
       struct Hold {
@@ -467,12 +449,15 @@ void SpillStore::copy_out(const BufferRef& buffer, ByteRange range, std::byte* t
   }
 }
 
+void SpillStore::adopt_process() noexcept { impl_->owner = platform::process_id(); }
+
 SpillStore::Stats SpillStore::stats() const {
   Impl& impl = *impl_;
   Stats s;
   s.written = impl.written;
   s.read = impl.read;
   s.read_from_sources = impl.read_from_sources;
+  s.written_to_sinks = impl.written_to_sinks;
   s.waited_ns = impl.waited_ns;
   s.write_requests = impl.write_requests;
   s.read_requests = impl.read_requests;

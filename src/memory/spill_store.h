@@ -62,8 +62,9 @@ class SpillStore {
   };
   struct Stats {
     Bytes written = 0;
-    Bytes read = 0;  // from the spill file
-    Bytes read_from_sources = 0;
+    Bytes read = 0;               // from the spill file
+    Bytes read_from_sources = 0;  // and from sinks
+    Bytes written_to_sinks = 0;
     uint64_t waited_ns = 0;  // in wait()
     uint64_t write_requests = 0;
     uint64_t read_requests = 0;
@@ -75,7 +76,7 @@ class SpillStore {
   };
 
   /// Opens nothing: the file appears with the first reserve_space.
-  SpillStore(Ledger& ledger, Options options, FaultPlan* faults = nullptr);
+  explicit SpillStore(Options options, FaultPlan* faults = nullptr);
   ~SpillStore();
   SpillStore(const SpillStore&) = delete;
   SpillStore& operator=(const SpillStore&) = delete;
@@ -83,17 +84,20 @@ class SpillStore {
   /// Raises IoError (ENOSPC where the disk or the store's limit is short, a clear text for a
   /// tmpfs).
   [[nodiscard]] SpillReservation reserve_space(Bytes bytes);
-  /// File space that write(range) of a buffer takes: its dirty extents in whole pages.
+  /// File space that write(range) of a buffer takes: its dirty extents in whole pages, or none
+  /// where they go to a sink.
   static Bytes space_for(const Buffer& buffer, ByteRange range);
+  /// What the ledger is charged for the records of so many more extents in the store.
+  Bytes record_growth(size_t extents) const;
   /// Room left under the store's limit and on the disk.
   Bytes available();
 
   /// Starts writing the dirty extents of `range`; they stay readable, and become kClean when it
   /// ends well. On failure they stay resident and dirty. Space comes from `space`, or is reserved
-  /// now (which can raise).
+  /// now (which can raise); those of a buffer with an open sink go to its file and need none.
   Ticket write(const BufferRef& buffer, ByteRange range, SpillReservation* space = nullptr);
 
-  /// Starts reading the spilled extents of `range` (from the store or their source file), which are
+  /// Starts reading the spilled extents of `range` (from the store or the buffer's file), which are
   /// kLoading until it ends: then kClean, or on failure kSpilled with the charge given back.
   /// REQUIRES: charge.bytes() ≥ buffer->bytes_spilled(range); the rest stays in `charge`.
   Ticket read(const BufferRef& buffer, ByteRange range, Reservation& charge);
@@ -108,6 +112,8 @@ class SpillStore {
   /// Raises OutOfMemory where the staging is refused, IoError where reading fails.
   void copy_out(const BufferRef& buffer, ByteRange range, std::byte* to);
 
+  /// Belongs to this process from now on. REQUIRES: nothing was ever stored.
+  void adopt_process() noexcept;
   Stats stats() const;
   /// Drops freed space at the end of the file; all of it where nothing is stored.
   void shrink() noexcept;

@@ -40,6 +40,8 @@ VmapResult position_vmap(const VmapArgs& v) {
 constinit const OpDef kArgmax{
     .name = "argmax",
     .kind = Kind::kReduction,
+    .attrs = &kAttrsOf<ArgReduceAttrs>,
+    .check = contract::position,
     .infer = infer_position,
     .vmap = position_vmap<argmax_def>,
     .differentiable = false,
@@ -64,6 +66,8 @@ Example:
 constinit const OpDef kArgmin{
     .name = "argmin",
     .kind = Kind::kReduction,
+    .attrs = &kAttrsOf<ArgReduceAttrs>,
+    .check = contract::position,
     .infer = infer_position,
     .vmap = position_vmap<argmin_def>,
     .differentiable = false,

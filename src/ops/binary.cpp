@@ -1,6 +1,9 @@
 // Arithmetic on two arrays.
 #include "plimsoll/ops/binary.h"
 
+#include <cstddef>
+#include <type_traits>
+
 #include "ops/common.h"
 #include "ops/lists.h"
 #include "plimsoll/ops/compare.h"
@@ -11,13 +14,15 @@ namespace plimsoll {
 namespace ops {
 namespace {
 
-constexpr OpDef binary(const char* name, TileOp tile_op, graph::Vjp vjp, graph::Entry entry,
+// Without a gradient `vjp` is nullptr, as a type: sanitizers do not compare addresses in constants.
+template <typename V>
+constexpr OpDef binary(const char* name, TileOp tile_op, V vjp, graph::Entry entry,
                        const char* signature, const char* doc) {
   return {.name = name,
           .kind = Kind::kElementwise,
           .tile_op = tile_op,
           .vjp = vjp,
-          .differentiable = vjp != nullptr,
+          .differentiable = !std::is_same_v<V, std::nullptr_t>,
           .entry = entry,
           .signature = signature,
           .doc = doc};
@@ -146,7 +151,7 @@ constinit const OpDef kRemainder =
            "-> array",
            R"(The remainder a - b * floor(a / b), which has the sign of b.
 
-The shapes broadcast, the dtypes are promoted. Raises ValueError for complex64.
+The shapes broadcast, the dtypes are promoted. An integer over 0 leaves itself. Raises ValueError for complex64.
 
 Example:
     >>> mx.remainder(mx.array([-7, 7]), 3)

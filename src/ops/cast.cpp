@@ -13,6 +13,7 @@ constinit const OpDef kAstype{
     .name = "astype",
     .kind = Kind::kElementwise,
     .tile_op = TileOp::kCast,
+    .attrs = &kAttrsOf<TileAttrs>,
     .infer =
         [](const OpInstance& op, std::vector<TensorSpec>& out) {
           out.push_back({attrs_as<TileAttrs>(op.attrs).dtype, op.inputs[0].shape});
@@ -35,6 +36,7 @@ Example:
 constinit const OpDef kStopGradient{
     .name = "stop_gradient",
     .kind = Kind::kView,
+    .check = contract::one_input,
     .infer = [](const OpInstance& op,
                 std::vector<TensorSpec>& out) { out.push_back(op.inputs[0]); },
     .vmap = [](const VmapArgs& v) -> VmapResult {

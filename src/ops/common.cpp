@@ -2,8 +2,12 @@
 
 #include <algorithm>
 
+#include "plimsoll/ops/binary.h"
+#include "plimsoll/ops/compare.h"
 #include "plimsoll/ops/complex.h"
+#include "plimsoll/ops/creation.h"
 #include "plimsoll/ops/join.h"
+#include "plimsoll/ops/select.h"
 #include "plimsoll/ops/unary.h"
 #include "plimsoll/ops/view.h"
 
@@ -51,6 +55,16 @@ array batch_first_padded(const array& a, int axis, int ndim) {
   return reshape(moved, shape);
 }
 
+array batched_indices(const array& at, int64_t n) {
+  const int64_t batch = at.shape(0);
+  auto number = [](int64_t v) { return array(v, Dtype::kInt64); };
+  array first =
+      reshape(arange(int64_t{0}, batch, int64_t{1}, Dtype::kInt64), {batch, 1}) * number(n);
+  array own = where(less(at, number(0)), at + number(n), at);
+  array inside = logical_and(greater_equal(own, number(0)), less(own, number(n)));
+  return where(inside, own + first, number(batch * n));
+}
+
 VmapResult per_element(const VmapArgs& v,
                        const std::function<std::vector<array>(std::span<const array>)>& op) {
   std::vector<std::vector<array>> results;  // by output
@@ -81,12 +95,5 @@ VmapResult per_element(const VmapArgs& v,
 }
 
 array conj_if_complex(const array& a) { return a.dtype() == Dtype::kComplex64 ? conjugate(a) : a; }
-
-void no_second_gradient(const char* op) {
-  throw Error(fmt::format(
-      "[{}] expected one level of differentiation, got two; write the function in plain ops to "
-      "differentiate it again",
-      op));
-}
 
 }  // namespace plimsoll::ops

@@ -9,7 +9,9 @@
 #include "base/check.h"
 #include "graph/node.h"
 #include "graph/op_def.h"
+#include "ops/contract.h"
 #include "ops/promote.h"
+#include "opset/attrs_io.h"
 #include "plimsoll/array.h"
 
 namespace plimsoll::ops {
@@ -56,6 +58,10 @@ array batch_or_repeat(const array& a, int axis, int64_t batch);
 /// As batch_first with axes of length 1 behind the batch axis until the rank is `ndim`.
 array batch_first_padded(const array& a, int axis, int ndim);
 
+/// Indices [batch, S] into n items of each element as indices into all the items, behind each
+/// other. One outside [-n, n) becomes batch * n, which is outside, too.
+array batched_indices(const array& at, int64_t n);
+
 /// Vmap of last resort: the op once an element of the batch, the results stacked.
 VmapResult per_element(const VmapArgs& v,
                        const std::function<std::vector<array>(std::span<const array>)>& op);
@@ -69,8 +75,5 @@ std::vector<array> vjp_of_one(const VjpArgs& v) {
   if (!v.needed[0]) return {array()};
   return {Rule(v.cotangents[0], v.inputs[0], v.outputs[0])};
 }
-
-/// A vjp for fused gradient ops: the gradient of a gradient that is not there says so.
-[[noreturn]] void no_second_gradient(const char* op);
 
 }  // namespace plimsoll::ops

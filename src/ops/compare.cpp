@@ -104,10 +104,11 @@ Example:
     array([False, True], dtype=bool)
 )");
 
-constinit const OpDef kLogicalAnd = comparison(
-    "logical_and", TileOp::kLogicalAnd, boxed<&logical_and>::call,
-    "logical_and(a: array, b: array, /, *, stream: None | Stream | Device = None) -> array",
-    R"(Whether both are not 0.
+constinit const OpDef kLogicalAnd =
+    comparison("logical_and", TileOp::kLogicalAnd, boxed<&logical_and>::call,
+               "logical_and(a: scalar | array, b: scalar | array, /, *, stream: None | Stream | "
+               "Device = None) -> array",
+               R"(Whether both are not 0.
 
 The shapes broadcast; any dtypes; the result is bool.
 
@@ -116,10 +117,11 @@ Example:
     array([True, False], dtype=bool)
 )");
 
-constinit const OpDef kLogicalOr = comparison(
-    "logical_or", TileOp::kLogicalOr, boxed<&logical_or>::call,
-    "logical_or(a: array, b: array, /, *, stream: None | Stream | Device = None) -> array",
-    R"(Whether one or both are not 0.
+constinit const OpDef kLogicalOr =
+    comparison("logical_or", TileOp::kLogicalOr, boxed<&logical_or>::call,
+               "logical_or(a: scalar | array, b: scalar | array, /, *, stream: None | Stream | "
+               "Device = None) -> array",
+               R"(Whether one or both are not 0.
 
 The shapes broadcast; any dtypes; the result is bool.
 

@@ -84,17 +84,6 @@ OpList complex_ops() {
 array complex_abs(const array& z) { return record(kComplexAbs, {cast(z, z.dtype())}); }
 array complex_of(const array& re, const array& im) { return re + im * i_unit(); }
 
-// Abramowitz and Stegun, "Handbook of Mathematical Functions", 4.1, 4.4 and 4.6.
-array complex_log1p(const array& z) { return log(z + 1); }
-array complex_arcsin(const array& z) { return -i_unit() * log(i_unit() * z + sqrt(1 - square(z))); }
-array complex_arccos(const array& z) { return 1.5707963267948966 - complex_arcsin(z); }
-array complex_arctan(const array& z) {
-  return i_unit() * 0.5 * (log(1 - i_unit() * z) - log(1 + i_unit() * z));
-}
-array complex_arcsinh(const array& z) { return log(z + sqrt(square(z) + 1)); }
-array complex_arccosh(const array& z) { return log(z + sqrt(z + 1) * sqrt(z - 1)); }
-array complex_arctanh(const array& z) { return (log(1 + z) - log(1 - z)) * 0.5; }
-
 }  // namespace ops
 
 using ops::cast;

@@ -6,6 +6,7 @@
 #include "ops/common.h"
 #include "ops/lists.h"
 #include "opset/tile_attrs.h"
+#include "plimsoll/ops/binary.h"
 #include "plimsoll/ops/cast.h"
 #include "plimsoll/ops/compare.h"
 #include "plimsoll/ops/select.h"
@@ -32,6 +33,8 @@ constinit const OpDef kFull{
     .name = "full",
     .kind = Kind::kElementwise,
     .tile_op = TileOp::kCopy,
+    .attrs = &kAttrsOf<TileAttrs>,
+    .check = contract::full,
     .infer = infer_from_attrs,
     .vjp = vjp_of_one<[](const array& g, const array&, const array&) { return g; }>,
     .vmap = full_vmap,
@@ -58,6 +61,8 @@ constinit const OpDef kArange{
           instr.imm[0] = attrs_as<TileAttrs>(attrs).start;
           instr.imm[1] = attrs_as<TileAttrs>(attrs).step;
         },
+    .attrs = &kAttrsOf<TileAttrs>,
+    .check = contract::arange,
     .infer = infer_from_attrs,
     .differentiable = false,
     .entry = boxed<&arange>::call,
@@ -67,9 +72,9 @@ constinit const OpDef kArange{
         "array",
     .doc = R"(Numbers from ``start`` (included) to ``stop`` (not included) in steps of ``step``.
 
-With one number: from 0 up to it. The dtype is int32, or float32 where a number is a float, unless
-``dtype`` is given; an integer ``dtype`` drops the fractions of start and step first. Raises
-ValueError for a step of 0, for NaN, for infinities and for bool.
+With one number: from 0 up to it. The dtype is int32, int64 where a number does not fit into that,
+or float32 where one is a float, unless ``dtype`` is given; an integer ``dtype`` drops the fractions
+of start and step first. Raises ValueError for a step of 0, for NaN, for infinities and for bool.
 
 Example:
     >>> mx.arange(0, 10, 4)
@@ -216,6 +221,24 @@ double number(const IntOrFloat& v) {
   return std::visit([](auto x) { return static_cast<double>(x); }, v);
 }
 
+// stop - start; of integers without rounding them first.
+double distance(const IntOrFloat& start, const IntOrFloat& stop) {
+  const auto *a = std::get_if<int64_t>(&start), *b = std::get_if<int64_t>(&stop);
+  int64_t exact;
+  if (a && b && !__builtin_sub_overflow(*b, *a, &exact)) return static_cast<double>(exact);
+  return number(stop) - number(start);
+}
+
+Dtype natural_dtype(const IntOrFloat& start, const IntOrFloat& stop, const IntOrFloat& step) {
+  bool wide = false;
+  for (const IntOrFloat* v : {&start, &stop, &step}) {
+    const auto* i = std::get_if<int64_t>(v);
+    if (!i) return Dtype::kFloat32;
+    wide |= *i != static_cast<int32_t>(*i);
+  }
+  return wide ? Dtype::kInt64 : Dtype::kInt32;
+}
+
 array iota(int64_t count, double start, double step, Dtype t) {
   return record(kArange, std::span<const array>{}, make_attrs(TileAttrs(t, {count}, start, step)));
 }
@@ -255,10 +278,12 @@ array full(const Shape& shape, const array& vals, std::optional<Dtype> dtype) {
 }
 
 array zeros(const Shape& shape, std::optional<Dtype> dtype) {
+  ops::check_shape(shape, "zeros");
   return full(shape, array(int64_t{0}, dtype.value_or(Dtype::kFloat32)));
 }
 
 array ones(const Shape& shape, std::optional<Dtype> dtype) {
+  ops::check_shape(shape, "ones");
   return full(shape, array(int64_t{1}, dtype.value_or(Dtype::kFloat32)));
 }
 
@@ -279,20 +304,22 @@ array arange(IntOrFloat start, std::optional<IntOrFloat> stop, std::optional<Int
     start = int64_t{0};
   }
   if (!step) step = int64_t{1};
-  bool any_float = start.index() == 1 || stop->index() == 1 || step->index() == 1;
-  Dtype t = dtype.value_or(any_float ? Dtype::kFloat32 : Dtype::kInt32);
+  Dtype t = dtype.value_or(ops::natural_dtype(start, *stop, *step));
   PLIMSOLL_CHECK(t != Dtype::kBool, ValueError, "[arange] expected a number dtype, got bool");
   double first = ops::number(start), last = ops::number(*stop), by = ops::number(*step);
   PLIMSOLL_CHECK(by != 0, ValueError, "[arange] expected a step that is not 0");
-  double length = std::ceil((last - first) / by);
-  PLIMSOLL_CHECK(std::isfinite(length) && length < 4e18, ValueError,
-                 "[arange] expected finite bounds, got start {}, stop {} and step {}", first, last,
-                 by);
-  if (is_integral(t)) {
-    first = std::trunc(first);
-    by = std::trunc(by);
-  }
-  return ops::iota(static_cast<int64_t>(std::max(length, 0.0)), first, by, t);
+  double length = std::max(std::ceil(ops::distance(start, *stop) / by), 0.0);
+  PLIMSOLL_CHECK(std::isfinite(length) && length < 0x1p62, ValueError,
+                 "[arange] expected finite bounds and fewer than 2^62 numbers, got start {}, stop "
+                 "{} and step {}",
+                 first, last, by);
+  auto count = static_cast<int64_t>(length);
+  if (!is_integral(t)) return ops::iota(count, first, by, t);
+  first = std::trunc(first);
+  by = std::trunc(by);
+  const auto* exact = std::get_if<int64_t>(&start);
+  if (!exact || std::abs(first) <= 0x1p53) return ops::iota(count, first, by, t);
+  return add(ops::iota(count, 0, by, t), array(*exact, t));  // a double would round the start
 }
 
 array linspace(double start, double stop, int64_t num, bool endpoint, std::optional<Dtype> dtype) {

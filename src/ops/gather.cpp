@@ -55,6 +55,8 @@ VmapResult take_vmap(const VmapArgs& v) {
 constinit const OpDef kTake{
     .name = "take",
     .kind = Kind::kGather,
+    .attrs = &kAttrsOf<TakeAttrs>,
+    .check = contract::take,
     .infer = infer_take,
     .vjp = take_vjp,
     .vmap = take_vmap,
@@ -93,6 +95,8 @@ VmapResult take_along_axis_vmap(const VmapArgs& v) {
 constinit const OpDef kTakeAlongAxis{
     .name = "take_along_axis",
     .kind = Kind::kGather,
+    .attrs = &kAttrsOf<TakeAlongAxisAttrs>,
+    .check = contract::take_along_axis,
     .infer =
         [](const OpInstance& op, std::vector<TensorSpec>& out) {
           out.push_back({op.inputs[0].dtype, op.inputs[1].shape});
@@ -152,6 +156,8 @@ VmapResult gather_vmap(const VmapArgs& v) {
 constinit const OpDef kGather{
     .name = "gather",
     .kind = Kind::kGather,
+    .attrs = &kAttrsOf<GatherAttrs>,
+    .check = contract::gather,
     .infer = infer_gather,
     .vjp = gather_vjp,
     .vmap = gather_vmap,

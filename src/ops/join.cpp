@@ -41,7 +41,8 @@ void infer_concatenate(const OpInstance& op, std::vector<TensorSpec>& out) {
       PLIMSOLL_CHECK(i == axis || in.shape[i] == spec.shape[i], ShapeError,
                      "[concatenate] expected shapes that are equal but for axis {}, got {} and {}",
                      axis, to_string(op.inputs[0].shape), to_string(in.shape));
-    spec.shape[axis] += in.shape[axis];
+    PLIMSOLL_CHECK(!__builtin_add_overflow(spec.shape[axis], in.shape[axis], &spec.shape[axis]),
+                   ValueError, "[concatenate] expected an axis of at most 2^63 elements, got more");
   }
   out.push_back(std::move(spec));
 }
@@ -68,6 +69,8 @@ VmapResult concatenate_vmap(const VmapArgs& v) {
 constinit const OpDef kConcatenate{
     .name = "concatenate",
     .kind = Kind::kStructured,
+    .attrs = &kAttrsOf<ConcatAttrs>,
+    .check = contract::concatenate,
     .infer = infer_concatenate,
     .vjp = concatenate_vjp,
     .vmap = concatenate_vmap,
@@ -116,6 +119,8 @@ VmapResult slice_update_vmap(const VmapArgs& v) {
 constinit const OpDef kSliceUpdate{
     .name = "slice_update",
     .kind = Kind::kStructured,
+    .attrs = &kAttrsOf<SliceUpdateAttrs>,
+    .check = contract::slice_update,
     .infer = [](const OpInstance& op,
                 std::vector<TensorSpec>& out) { out.push_back(op.inputs[0]); },
     .vjp = slice_update_vjp,
@@ -327,7 +332,10 @@ array pad(const array& a, const Dims& pad_width, const std::string& mode,
   Dims start(shape.size());
   for (size_t i = 0; i < shape.size(); ++i) {
     start[i] = widths[2 * i];
-    shape[i] += widths[2 * i] + widths[2 * i + 1];
+    bool fits = !__builtin_add_overflow(shape[i], widths[2 * i], &shape[i]) &&
+                !__builtin_add_overflow(shape[i], widths[2 * i + 1], &shape[i]);
+    PLIMSOLL_CHECK(fits, ValueError, "[pad] expected widths that memory can hold, got {} and {}",
+                   widths[2 * i], widths[2 * i + 1]);
   }
   if (shape == a.shape()) return a;
   return update_range(full(shape, constant_values, a.dtype()), a, start, Dims(shape.size(), 1));
@@ -340,8 +348,9 @@ array repeat(const array& a, int64_t repeats, std::optional<int64_t> axis) {
   int at = checked_axis(*axis, a.ndim(), "repeat");
   Shape wide = a.shape(), out = a.shape();
   wide.insert(wide.begin() + at + 1, repeats);
+  array repeated = broadcast_to(expand_dims(a, {at + 1}), wide);
   out[at] *= repeats;
-  return reshape(broadcast_to(expand_dims(a, {at + 1}), wide), out);
+  return reshape(repeated, out);
 }
 
 array tile(const array& a, const Dims& reps) {
@@ -357,10 +366,10 @@ array tile(const array& a, const Dims& reps) {
     single.push_back(shape[i]);
     wide.push_back(counts[i]);
     wide.push_back(shape[i]);
-    out.push_back(counts[i] * shape[i]);
   }
-  if (out == a.shape()) return a;
-  return reshape(broadcast_to(reshape(a, single), wide), out);
+  array repeated = broadcast_to(reshape(a, single), wide);
+  for (size_t i = 0; i < shape.size(); ++i) out.push_back(counts[i] * shape[i]);
+  return out == a.shape() ? a : reshape(repeated, out);
 }
 
 array slice_update(const array& a, const array& update, const Dims& start, const Dims& stop,

@@ -10,6 +10,7 @@
 #include "plimsoll/ops/cast.h"
 #include "plimsoll/ops/compare.h"
 #include "plimsoll/ops/creation.h"
+#include "plimsoll/ops/factor.h"
 #include "plimsoll/ops/matmul.h"
 #include "plimsoll/ops/reduce.h"
 #include "plimsoll/ops/select.h"
@@ -56,13 +57,15 @@ double eigh_flops(const OpInstance& op) {
 constinit const OpDef kEigh{
     .name = "eigh",
     .kind = Kind::kStructured,
+    .attrs = &kAttrsOf<EighAttrs>,
+    .check = contract::square,
     .infer = infer_eigh,
     .vjp = eigh_vjp,
     .vmap = [](const VmapArgs& v) -> VmapResult {
       array a = batch_first(v.inputs[0], v.axes[0]);
       return {record_many(eigh_def(), {&a, 1}, same_attrs(v.attrs)), {0, 0}};
     },
-    .tiling = eigh_tiling,
+    .tiling = matrix_tiling,
     .flops = eigh_flops,
     .num_outputs = 2,
     .entry = boxed<&linalg::eigh>::call,
@@ -109,7 +112,8 @@ constinit const OpDef kNorm{
 Without ``ord``: the square root of the sum of squares over ``axis``, or over all elements. Vectors:
 any number p gives sum(abs(a) ** p) ** (1 / p), 0 the count of elements that are not 0, inf and -inf
 the greatest and least magnitude. Matrices: "fro", 1 and -1 (greatest and least sum of a column's
-magnitudes), inf and -inf (of a row's). Integers are computed in float32; complex64 gives float32.
+magnitudes), inf and -inf (of a row's), 2 and -2 (greatest and least singular value), "nuc" (their
+sum). Integers are computed in float32; complex64 gives float32.
 Raises ValueError for other orders and numbers of axes.
 
 Example:
@@ -126,9 +130,24 @@ array vector_norm(const array& a, double p, const Dims& axes, bool keepdims) {
   return power(sum(power(size, scalar(p)), axes, keepdims), scalar(1 / p));
 }
 
+// A reduction of the singular values of the matrices on two axes.
+array spectral_norm(const array& a, array (*reduce)(const array&, const Axes&, bool),
+                    const Dims& axes, bool keepdims) {
+  Dims taken = checked_axes(axes, a.ndim(), "linalg.norm"), order;
+  for (int i = 0; i < a.ndim(); ++i)
+    if (i != taken[0] && i != taken[1]) order.push_back(i);
+  for (int64_t axis : taken) order.push_back(axis);
+  array out = reduce(linalg::singular_values(transpose(a, order)), Dims{-1}, false);
+  return keepdims ? expand_dims(out, taken) : out;
+}
+
 array matrix_norm(const array& a, double p, const Dims& axes, bool keepdims) {
+  if (p == 2) return spectral_norm(a, max, axes, keepdims);
+  if (p == -2) return spectral_norm(a, min, axes, keepdims);
   PLIMSOLL_CHECK(p == 1 || p == -1 || std::isinf(p), ValueError,
-                 "[linalg.norm] expected order 1, -1, inf, -inf or 'fro' for matrices, got {}", p);
+                 "[linalg.norm] expected order 1, -1, 2, -2, inf, -inf, 'fro' or 'nuc' for "
+                 "matrices, got {}",
+                 p);
   bool columns = std::fabs(p) == 1;
   int64_t summed = checked_axis(axes[columns ? 0 : 1], a.ndim(), "linalg.norm");
   int64_t kept = checked_axis(axes[columns ? 1 : 0], a.ndim(), "linalg.norm");
@@ -177,9 +196,10 @@ array norm(const array& a, const NormOrder& ord, const std::optional<Dims>& axes
                  "[linalg.norm] expected one or two axes, got {}", over.size());
   if (plain) return vector_norm(x, 2, over, keepdims);
   if (const auto* name = std::get_if<std::string>(&ord)) {
-    PLIMSOLL_CHECK(*name == "fro" && over.size() == 2, ValueError,
-                   "[linalg.norm] expected order 'fro' and two axes, got '{}' and {}", *name,
-                   over.size());
+    PLIMSOLL_CHECK((*name == "fro" || *name == "nuc") && over.size() == 2, ValueError,
+                   "[linalg.norm] expected order 'fro' or 'nuc' and two axes, got '{}' and {}",
+                   *name, over.size());
+    if (*name == "nuc") return spectral_norm(x, sum, over, keepdims);
     return vector_norm(x, 2, over, keepdims);
   }
   double p = std::holds_alternative<int64_t>(ord) ? static_cast<double>(std::get<int64_t>(ord))

@@ -42,19 +42,15 @@ VmapResult matmul_vmap(const VmapArgs& v) {
           {0}};
 }
 
-double matmul_flops(const OpInstance& op) {
-  return 2.0 * static_cast<double>(num_elements(op.outputs[0].shape)) *
-         static_cast<double>(op.inputs[0].shape.back());
-}
-
 constinit const OpDef kMatmul{
     .name = "matmul",
     .kind = Kind::kContraction,
+    .check = contract::matmul,
     .infer = infer_matmul,
     .vjp = matmul_vjp,
     .vmap = matmul_vmap,
     .tiling = matmul_tiling,
-    .flops = matmul_flops,
+    .flops = product_flops,
     .entry = boxed<&matmul>::call,
     .signature = "matmul(a: array, b: array, /, *, stream: None | Stream | Device = None) -> array",
     .doc = R"(Matrix product over the last axis of ``a`` and the last but one of ``b``.
@@ -215,9 +211,11 @@ array matmul(const array& a, const array& b) {
 array addmm(const array& c, const array& a, const array& b, float alpha, float beta) {
   using namespace ops;
   Dtype t = result_dtype({&a, &b, &c});
-  PLIMSOLL_CHECK(is_floating(t), ValueError,
-                 "[addmm] expected dtypes that promote to a real float, got {}, {} and {}",
-                 name_of(a.dtype()), name_of(b.dtype()), name_of(c.dtype()));
+  PLIMSOLL_CHECK(
+      is_inexact(t), ValueError,
+      "[addmm] expected dtypes that promote to a float, got {}, {} and {}; cast one with "
+      "astype",
+      name_of(a.dtype()), name_of(b.dtype()), name_of(c.dtype()));
   array product = matmul(cast(a, t), cast(b, t));
   PLIMSOLL_CHECK(broadcast_shapes(c.shape(), product.shape(), "addmm") == product.shape(),
                  ShapeError, "[addmm] expected c to broadcast to {}, got shape {}",

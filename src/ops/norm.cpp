@@ -4,6 +4,10 @@
 #include "ops/common.h"
 #include "ops/lists.h"
 #include "opset/norm.h"
+#include "plimsoll/ops/binary.h"
+#include "plimsoll/ops/reduce.h"
+#include "plimsoll/ops/scalar.h"
+#include "plimsoll/ops/unary.h"
 #include "plimsoll/ops/view.h"
 
 namespace plimsoll {
@@ -59,6 +63,56 @@ VmapResult gradient_vmap(const VmapArgs& v) {
       v, [&](std::span<const array> one) { return record_many(Def(), one, same_attrs(v.attrs)); });
 }
 
+// A row's statistics in plain ops. With y the normalised row and r one over its deviation, the
+// gradient by x is P(g * weight), where P(v) = r (v - mean(v) - y mean(v y)) is symmetric; rms_norm
+// has no means.
+struct Rows {
+  array y, r;
+  double n;
+  bool centred;
+
+  Rows(const array& x, float eps, bool with_mean)
+      : n(static_cast<double>(x.shape().back())), centred(with_mean) {
+    array d = centred ? x - mean(x, Dims{-1}, true) : x;
+    r = rsqrt(mean(square(d), Dims{-1}, true) + scalar(double{eps}));
+    y = d * r;
+  }
+  array dot(const array& a, const array& b) const { return sum(a * b, Dims{-1}, true); }
+  array project(const array& v) const {
+    array out = v - y * dot(v, y) * scalar(1 / n);
+    return r * (centred ? out - mean(v, Dims{-1}, true) : out);
+  }
+  /// The gradient by x of sum(u * P(c)).
+  array by_x(const array& u, const array& c) const {
+    array uy = dot(u, y), cy = dot(c, y);
+    array s = dot(u, c) - uy * cy * scalar(1 / n);
+    if (centred) s = s - mean(u, Dims{-1}, true) * sum(c, Dims{-1}, true);
+    return -(square(r) * s * y + r * (cy * project(u) + uy * project(c))) * scalar(1 / n);
+  }
+};
+
+// Of the gradient (x, [weight], g) to dx, [dweight], [dbias].
+template <bool Centred>
+std::vector<array> gradient_vjp(const VjpArgs& v) {
+  const auto& attrs = attrs_as<NormAttrs>(v.attrs);
+  const array &x = v.inputs[0], &g = v.inputs.back(), &c = v.cotangents[0];
+  Rows rows(x, attrs.eps, Centred);
+  array u = attrs.has_weight ? g * v.inputs[1] : g;
+  array projected = rows.project(c), by_x = rows.by_x(u, c);
+  array by_g = attrs.has_weight ? projected * v.inputs[1] : projected;
+  std::vector<array> out(v.inputs.size());
+  if (attrs.has_weight) {
+    const array& cw = v.cotangents[1];
+    by_x = by_x + rows.project(g * cw);
+    by_g = by_g + rows.y * cw;
+    out[1] = g * projected;  // summed over the rows by the caller
+  }
+  if (attrs.has_bias) by_g = by_g + v.cotangents[1 + attrs.has_weight];
+  out[0] = by_x;
+  out.back() = by_g;
+  return out;
+}
+
 const OpDef& layer_norm_def();
 const OpDef& layer_norm_vjp_def();
 const OpDef& rms_norm_def();
@@ -67,6 +121,8 @@ const OpDef& rms_norm_vjp_def();
 constinit const OpDef kLayerNorm{
     .name = "layer_norm",
     .kind = Kind::kRows,
+    .attrs = &kAttrsOf<NormAttrs>,
+    .check = contract::norm,
     .infer = infer_same,
     .vjp = norm_vjp<layer_norm_vjp_def>,
     .vmap = norm_vmap<layer_norm_def>,
@@ -90,6 +146,8 @@ Example:
 constinit const OpDef kRmsNorm{
     .name = "rms_norm",
     .kind = Kind::kRows,
+    .attrs = &kAttrsOf<NormAttrs>,
+    .check = contract::norm,
     .infer = infer_same,
     .vjp = norm_vjp<rms_norm_vjp_def>,
     .vmap = norm_vmap<rms_norm_def>,
@@ -113,8 +171,10 @@ Example:
 constinit const OpDef kLayerNormVjp{
     .name = "layer_norm_vjp",
     .kind = Kind::kRows,
+    .attrs = &kAttrsOf<NormAttrs>,
+    .check = contract::norm_vjp,
     .infer = infer_gradient,
-    .vjp = [](const VjpArgs&) -> std::vector<array> { no_second_gradient("layer_norm"); },
+    .vjp = gradient_vjp<true>,
     .vmap = gradient_vmap<layer_norm_vjp_def>,
     .tiling = norm_vjp_tiling,
     .flops = flops,
@@ -124,8 +184,10 @@ constinit const OpDef kLayerNormVjp{
 constinit const OpDef kRmsNormVjp{
     .name = "rms_norm_vjp",
     .kind = Kind::kRows,
+    .attrs = &kAttrsOf<NormAttrs>,
+    .check = contract::norm_vjp,
     .infer = infer_gradient,
-    .vjp = [](const VjpArgs&) -> std::vector<array> { no_second_gradient("rms_norm"); },
+    .vjp = gradient_vjp<false>,
     .vmap = gradient_vmap<rms_norm_vjp_def>,
     .tiling = norm_vjp_tiling,
     .flops = flops,

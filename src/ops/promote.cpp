@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/check.h"
+#include "core/truncate.h"
 #include "plimsoll/ops/cast.h"
 #include "plimsoll/ops/scalar.h"
 
@@ -105,11 +106,15 @@ int64_t wrap(int64_t v, Dtype t) {
   }
 }
 
-int64_t truncate(double v) {
-  constexpr double kEdge = 9223372036854775808.0;
-  if (!(v >= -kEdge)) return std::numeric_limits<int64_t>::min();
-  if (v >= kEdge) return std::numeric_limits<int64_t>::max();
-  return static_cast<int64_t>(v);
+int64_t truncate(double v, Dtype t) {
+  if (t == Dtype::kUint64) return static_cast<int64_t>(truncate_to<uint64_t>(v));
+  if (t == Dtype::kInt64 || t == Dtype::kUint32) return truncate_to<int64_t>(v);
+  return truncate_to<int32_t>(v);
+}
+
+// A Python float is a double until it meets a dtype; any other constant is rounded already.
+double real_of(const TileConstant& c, bool weak) {
+  return weak ? c.real : round_to(c.real, c.dtype);
 }
 
 TileConstant convert(TileConstant c, Dtype t, bool weak) {
@@ -119,7 +124,7 @@ TileConstant convert(TileConstant c, Dtype t, bool weak) {
     out.integer = v;
     out.real = v;
   } else if (is_integral(t)) {
-    int64_t v = is_integral(c.dtype) ? c.integer : truncate(c.real);
+    int64_t v = is_integral(c.dtype) ? c.integer : truncate(real_of(c, weak), t);
     PLIMSOLL_CHECK(!weak || !is_integral(c.dtype) || holds(t, v), ValueError,
                    "[astype] expected a number that {} holds, got {}; cast the array to a wider "
                    "dtype first",
@@ -128,8 +133,7 @@ TileConstant convert(TileConstant c, Dtype t, bool weak) {
     out.real = t == Dtype::kUint64 ? static_cast<double>(static_cast<uint64_t>(out.integer))
                                    : static_cast<double>(out.integer);
   } else {
-    // A Python float is a double until it meets a dtype; any other constant is rounded already.
-    out.real = round_to(weak ? c.real : round_to(c.real, c.dtype), t);
+    out.real = round_to(real_of(c, weak), t);
     out.imag = t == Dtype::kComplex64 ? c.imag : 0;
   }
   return out;

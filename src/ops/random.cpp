@@ -13,6 +13,8 @@
 #include "plimsoll/ops/compare.h"
 #include "plimsoll/ops/creation.h"
 #include "plimsoll/ops/gather.h"
+#include "plimsoll/ops/linalg.h"
+#include "plimsoll/ops/matmul.h"
 #include "plimsoll/ops/select.h"
 #include "plimsoll/ops/sort.h"
 #include "plimsoll/ops/unary.h"
@@ -47,6 +49,8 @@ constinit const OpDef kBits{
           instr.aux = static_cast<int16_t>(program.random.size());
           program.random.push_back({4, attrs_as<TileAttrs>(attrs).count_per_key});
         },
+    .attrs = &kAttrsOf<TileAttrs>,
+    .check = contract::random_bits,
     .infer =
         [](const OpInstance& op, std::vector<TensorSpec>& out) {
           const auto& attrs = attrs_as<TileAttrs>(op.attrs);
@@ -249,10 +253,12 @@ Dtype checked_float(std::optional<Dtype> dtype, const char* op) {
   return t;
 }
 
-// float64 numbers have the bits of float32 ones.
+// As in MLX: drawn in float32, and scaled in the dtype of 16 bits. float64 numbers have the bits of
+// float32 ones.
 array standard_normal(const Shape& shape, Dtype t, double scale, const array& key) {
-  Dtype made = t == Dtype::kFloat64 ? Dtype::kFloat32 : t;
-  return cast(erfinv(symmetric_uniform(shape, made, key)) * scalar(M_SQRT2 * scale), t);
+  array z = erfinv(symmetric_uniform(shape, Dtype::kFloat32, key));
+  if (size_of(t) == 2) z = cast(z, t);
+  return cast(z * scalar(M_SQRT2 * scale), t);
 }
 
 array complex_normal(const Shape& shape, const array& key) {
@@ -262,12 +268,37 @@ array complex_normal(const Shape& shape, const array& key) {
   return take(z, array(0), -1) + take(z, array(1), -1) * scalar(std::complex<float>(0, 1));
 }
 
+constinit const OpDef kMultivariateNormal = composite(
+    "multivariate_normal", boxed<&random::multivariate_normal>::call,
+    "random.multivariate_normal(mean: array, cov: array, shape: Sequence[int] = [], dtype: Dtype | "
+    "None = float32, key: array | None = None, stream: None | Stream | Device = None) -> array",
+    R"(Normal vectors with a mean [..., n] and a covariance [..., n, n], float32.
+
+Independent normal numbers times the symmetric square root of ``cov``, which must have no negative
+eigenvalue. The result is ``shape`` + (n,); for an empty shape that of the leading axes of ``mean``
+and ``cov``, which broadcast. Raises ValueError for shapes and dtypes that do not fit.
+
+Example:
+    >>> mx.random.multivariate_normal(mx.zeros(2), mx.eye(2), (3,)).shape
+    (3, 2)
+)");
+
 }  // namespace
 
 OpList random_ops() {
-  static constexpr const OpDef* kOps[] = {&kBits,    &kKey,       &kSplitKey,        &kUniform,
-                                          &kRandint, &kNormal,    &kTruncatedNormal, &kGumbel,
-                                          &kLaplace, &kBernoulli, &kPermutation,     &kCategorical};
+  static constexpr const OpDef* kOps[] = {&kBits,
+                                          &kKey,
+                                          &kSplitKey,
+                                          &kUniform,
+                                          &kRandint,
+                                          &kNormal,
+                                          &kTruncatedNormal,
+                                          &kGumbel,
+                                          &kLaplace,
+                                          &kBernoulli,
+                                          &kPermutation,
+                                          &kCategorical,
+                                          &kMultivariateNormal};
   return kOps;
 }
 
@@ -341,8 +372,8 @@ array gumbel(const Shape& shape, std::optional<Dtype> dtype, const array& key) {
 array laplace(const Shape& shape, std::optional<Dtype> dtype, double loc, double scale,
               const array& key) {
   Dtype t = ops::checked_float(dtype, "random.laplace");
-  array u = ops::symmetric_uniform(shape, t, key);
-  array z = sign(u) * log1p(-abs(u));
+  array u = ops::symmetric_uniform(shape, Dtype::kFloat32, key);
+  array z = cast(sign(u) * log1p(-abs(u)), t);
   if (scale != 1) z = z * scalar(scale);
   return loc == 0 ? z : z + scalar(loc);
 }
@@ -368,25 +399,49 @@ array categorical(const array& logits, int64_t axis, const std::optional<Dims>& 
   int at = ops::checked_axis(axis, logits.ndim(), "random.categorical");
   PLIMSOLL_CHECK(!shape || !num_samples, ValueError,
                  "[random.categorical] expected shape or num_samples, got both");
-  int64_t choices = logits.shape()[at];
-  array rows = moveaxis(logits, at, -1);
-  Shape out = rows.shape();
-  if (shape || num_samples) {
-    out.pop_back();
-    if (num_samples) {
-      rows = expand_dims(rows, {-2});
-      out.push_back(*num_samples);
-    } else {
-      Shape asked = *shape;
-      PLIMSOLL_CHECK(broadcast_shapes(out, asked, "random.categorical") == asked, ShapeError,
-                     "[random.categorical] expected a shape that {} broadcasts to, got {}",
-                     to_string(out), to_string(asked));
-      out = asked;
-    }
-    out.push_back(choices);
-    return argmax(rows + gumbel(out, Dtype::kFloat32, key), -1);
+  if (num_samples) {
+    // Samples lie along a new last axis, as in MLX, whose streams these are.
+    Shape drawn = logits.shape();
+    drawn.push_back(*num_samples);
+    return argmax(expand_dims(logits, {-1}) + gumbel(drawn, Dtype::kFloat32, key), at);
+  }
+  if (shape) {
+    array rows = moveaxis(logits, at, -1);
+    Shape kept(rows.shape().begin(), rows.shape().end() - 1), drawn = *shape;
+    PLIMSOLL_CHECK(broadcast_shapes(kept, drawn, "random.categorical") == drawn, ShapeError,
+                   "[random.categorical] expected a shape that {} broadcasts to, got {}",
+                   to_string(kept), to_string(drawn));
+    drawn.push_back(logits.shape()[at]);
+    return argmax(rows + gumbel(drawn, Dtype::kFloat32, key), -1);
   }
   return argmax(logits + gumbel(logits.shape(), Dtype::kFloat32, key), at);
+}
+
+array multivariate_normal(const array& mean, const array& cov, const Shape& shape,
+                          std::optional<Dtype> dtype, const array& key) {
+  PLIMSOLL_CHECK(dtype.value_or(Dtype::kFloat32) == Dtype::kFloat32, ValueError,
+                 "[multivariate_normal] expected float32, got {}", name_of(*dtype));
+  PLIMSOLL_CHECK(mean.ndim() >= 1 && cov.ndim() >= 2 && cov.shape(-1) == cov.shape(-2) &&
+                     cov.shape(-1) == mean.shape(-1),
+                 ShapeError,
+                 "[multivariate_normal] expected a mean of (..., n) and a covariance of (..., n, "
+                 "n), got shapes {} and {}",
+                 to_string(mean.shape()), to_string(cov.shape()));
+  Shape batch =
+      broadcast_shapes(Shape(mean.shape().begin(), mean.shape().end() - 1),
+                       Shape(cov.shape().begin(), cov.shape().end() - 2), "multivariate_normal");
+  Shape out = shape.empty() ? batch : shape;
+  PLIMSOLL_CHECK(broadcast_shapes(batch, out, "multivariate_normal") == out, ShapeError,
+                 "[multivariate_normal] expected a shape that {} broadcasts to, got {}",
+                 to_string(batch), to_string(out));
+  out.push_back(mean.shape(-1));
+  std::vector<array> parts = linalg::eigh(ops::cast(cov, Dtype::kFloat32));
+  array size = sqrt(maximum(parts[0], scalar(0.0)));
+  // The root, applied as V (sqrt(w) (Vᵀ z)): z are rows.
+  array z = expand_dims(normal(out, Dtype::kFloat32, std::nullopt, std::nullopt, key), {-2});
+  array along = matmul(z, parts[1]) * expand_dims(size, {-2});
+  array moved = squeeze(matmul(along, swapaxes(parts[1], -1, -2)), Dims{-2});
+  return moved + ops::cast(mean, Dtype::kFloat32);
 }
 
 }  // namespace random

@@ -112,6 +112,8 @@ const OpDef& logsumexp_def();
 constinit const OpDef kSum{
     .name = "sum",
     .kind = Kind::kReduction,
+    .attrs = &kAttrsOf<ReduceAttrs>,
+    .check = contract::reduction,
     .infer = infer_sum,
     .vjp = sum_vjp,
     .vmap = reduce_vmap<sum_def>,
@@ -124,8 +126,8 @@ constinit const OpDef kSum{
     .doc = R"(Sum of the elements over the axes.
 
 ``axis`` None takes all axes; ``keepdims`` leaves them with length 1. Adds in a fixed order that the whole shape decides; float16 and bfloat16 are added in float32 and
-rounded once. bool, int8 and int16 give int32, uint8 and uint16 give uint32; other dtypes are kept.
-An empty sum is 0.
+rounded once. bool, int8 and int16 give int32, uint8 and uint16 give uint32; other dtypes, and all dtypes
+over no axes, are kept. An empty sum is 0.
 Raises IndexError for an axis that is not there, ValueError for one given twice.
 
 Example:
@@ -136,6 +138,8 @@ Example:
 constinit const OpDef kProd{
     .name = "prod",
     .kind = Kind::kReduction,
+    .attrs = &kAttrsOf<ReduceAttrs>,
+    .check = contract::reduction,
     .infer = infer_sum,
     .vjp = prod_vjp,
     .vmap = reduce_vmap<prod_def>,
@@ -147,8 +151,8 @@ constinit const OpDef kProd{
         "stream: None | Stream | Device = None) -> array",
     .doc = R"(Product of the elements over the axes.
 
-``axis`` None takes all axes; ``keepdims`` leaves them with length 1. bool, int8 and int16 give int32, uint8 and uint16 give uint32; other dtypes are kept. An empty
-product is 1.
+``axis`` None takes all axes; ``keepdims`` leaves them with length 1. bool, int8 and int16 give int32, uint8 and uint16 give uint32; other dtypes, and
+all dtypes over no axes, are kept. An empty product is 1.
 Raises IndexError for an axis that is not there, ValueError for one given twice.
 
 Example:
@@ -159,6 +163,8 @@ Example:
 constinit const OpDef kMax{
     .name = "max",
     .kind = Kind::kReduction,
+    .attrs = &kAttrsOf<ReduceAttrs>,
+    .check = contract::extreme,
     .infer = infer_same_dtype,
     .vjp = extreme_vjp,
     .vmap = reduce_vmap<max_def>,
@@ -182,6 +188,8 @@ Example:
 constinit const OpDef kMin{
     .name = "min",
     .kind = Kind::kReduction,
+    .attrs = &kAttrsOf<ReduceAttrs>,
+    .check = contract::extreme,
     .infer = infer_same_dtype,
     .vjp = extreme_vjp,
     .vmap = reduce_vmap<min_def>,
@@ -205,6 +213,8 @@ Example:
 constinit const OpDef kAll{
     .name = "all",
     .kind = Kind::kReduction,
+    .attrs = &kAttrsOf<ReduceAttrs>,
+    .check = contract::reduction,
     .infer = infer_bool,
     .vmap = reduce_vmap<all_def>,
     .differentiable = false,
@@ -227,6 +237,8 @@ Example:
 constinit const OpDef kAny{
     .name = "any",
     .kind = Kind::kReduction,
+    .attrs = &kAttrsOf<ReduceAttrs>,
+    .check = contract::reduction,
     .infer = infer_bool,
     .vmap = reduce_vmap<any_def>,
     .differentiable = false,
@@ -249,6 +261,8 @@ Example:
 constinit const OpDef kLogsumexp{
     .name = "logsumexp",
     .kind = Kind::kReduction,
+    .attrs = &kAttrsOf<ReduceAttrs>,
+    .check = contract::extreme,
     .infer = infer_same_dtype,
     .vjp = logsumexp_vjp,
     .vmap = reduce_vmap<logsumexp_def>,
@@ -294,14 +308,24 @@ Example:
     array(1.5, dtype=float32)
 )"};
 
+// The Python array API's name for ddof.
+template <array (*F)(const array&, const Axes&, bool, int)>
+array corrected(const array& a, const Axes& axes, bool keepdims, int ddof,
+                std::optional<int64_t> correction) {
+  return F(a, axes, keepdims, static_cast<int>(correction.value_or(ddof)));
+}
+
 constinit const OpDef kVar{
     .name = "var",
     .kind = Kind::kComposite,
-    .entry = boxed<&plimsoll::var>::call,
+    .entry = boxed<&corrected<plimsoll::var>>::call,
     .signature =
         "var(a: array, /, axis: None | int | Sequence[int] = None, keepdims: bool = False, ddof: "
-        "int = 0, *, stream: None | Stream | Device = None) -> array",
+        "int = 0, *, correction: int | None = None, stream: None | Stream | Device = None) -> "
+        "array",
     .doc = R"(Variance over the axes: the sum of squared distances from the mean over n - ``ddof``.
+
+``correction``, where given, is another name for ``ddof``.
 
 float dtypes are kept (float16 and bfloat16 are computed in float32); integers are computed in
 float32; complex64 gives float32. The mean is taken first (two passes), so nothing is lost to
@@ -315,10 +339,11 @@ Example:
 constinit const OpDef kStd{
     .name = "std",
     .kind = Kind::kComposite,
-    .entry = boxed<&plimsoll::std>::call,
+    .entry = boxed<&corrected<plimsoll::std>>::call,
     .signature =
         "std(a: array, /, axis: None | int | Sequence[int] = None, keepdims: bool = False, ddof: "
-        "int = 0, *, stream: None | Stream | Device = None) -> array",
+        "int = 0, *, correction: int | None = None, stream: None | Stream | Device = None) -> "
+        "array",
     .doc = R"(Standard deviation over the axes: the square root of the variance.
 
 Dtypes as var. Raises IndexError for an axis that is not there.
@@ -327,6 +352,31 @@ Example:
     >>> mx.std(mx.array([1.0, 3.0]))
     array(1, dtype=float32)
 )"};
+
+constinit const OpDef kCountNonzero = composite(
+    "count_nonzero", boxed<&plimsoll::count_nonzero>::call,
+    "count_nonzero(a: array, /, *, axis: None | int | Sequence[int] = None, keepdims: bool = "
+    "False, stream: None | Stream | Device = None) -> array",
+    R"(How many elements over the axes are not 0, as int32. NaN counts.
+
+``axis`` None takes all axes; ``keepdims`` leaves them with length 1. Raises IndexError for an axis
+that is not there.
+
+Example:
+    >>> mx.count_nonzero(mx.array([0, 3, 4]))
+    array(2, dtype=int32)
+)");
+
+constinit const OpDef kMinmax = composite(
+    "minmax", boxed<&plimsoll::minmax>::call,
+    "minmax(a: array, /, axis: None | int | Sequence[int] = None, keepdims: bool = False, *, "
+    "stream: None | Stream | Device = None) -> tuple[array, array]",
+    R"(The least and the greatest element over the axes, as min and max give them.
+
+Example:
+    >>> mx.minmax(mx.array([2, 1, 3]))
+    (array(1, dtype=int32), array(3, dtype=int32))
+)");
 
 array reduce(const OpDef& def, const array& a, const Axes& axes, bool keepdims) {
   return record(def, {a},
@@ -348,7 +398,8 @@ array extreme(const OpDef& def, const array& a, const Axes& axes, bool keepdims)
 }
 
 array total(const OpDef& def, const array& a, const Axes& axes, bool keepdims) {
-  if (checked_axes(axes, a.ndim(), def.name).empty()) return cast(a, sum_dtype(a.dtype()));
+  // Over no axes nothing is added, and the dtype is kept, as in MLX.
+  if (checked_axes(axes, a.ndim(), def.name).empty()) return cast(a, a.dtype());
   return reduce(def, cast(a, a.dtype()), axes, keepdims);
 }
 
@@ -376,8 +427,9 @@ double reciprocal_of(int64_t n) {
 }  // namespace
 
 OpList reduce_ops() {
-  static constexpr const OpDef* kOps[] = {&kSum, &kProd,      &kMax,  &kMin, &kAll,
-                                          &kAny, &kLogsumexp, &kMean, &kVar, &kStd};
+  static constexpr const OpDef* kOps[] = {&kSum, &kProd, &kMax,          &kMin,
+                                          &kAll, &kAny,  &kLogsumexp,    &kMean,
+                                          &kVar, &kStd,  &kCountNonzero, &kMinmax};
   return kOps;
 }
 
@@ -430,6 +482,14 @@ array std(const array& a, const Axes& axes, bool keepdims, int ddof) {
   Dtype t = real_of(inexact(a.dtype()));
   array x = for_sums(a);
   return cast(sqrt(var(x, axes, keepdims, ddof)), t);
+}
+
+array count_nonzero(const array& a, const Axes& axes, bool keepdims) {
+  return sum(not_equal(a, ops::constant_like(0, a)), axes, keepdims);
+}
+
+std::vector<array> minmax(const array& a, const Axes& axes, bool keepdims) {
+  return {min(a, axes, keepdims), max(a, axes, keepdims)};
 }
 
 }  // namespace plimsoll

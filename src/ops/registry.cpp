@@ -12,10 +12,15 @@ namespace {
 std::vector<const OpDef*> joined() {
   std::vector<const OpDef*> all;
   for (OpList (*family)() :
-       {unary_ops, classify_ops, complex_ops, binary_ops,   compare_ops, select_ops,
-        cast_ops,  creation_ops, view_ops,    join_ops,     reduce_ops,  arg_reduce_ops,
-        scan_ops,  softmax_ops,  norm_ops,    matmul_ops,   gather_ops,  scatter_ops,
-        sort_ops,  random_ops,   linalg_ops,  attention_ops})
+       {unary_ops,     classify_ops,   complex_ops,     binary_ops,        compare_ops,
+        select_ops,    cast_ops,       creation_ops,    view_ops,          join_ops,
+        reduce_ops,    arg_reduce_ops, scan_ops,        softmax_ops,       norm_ops,
+        matmul_ops,    gather_ops,     scatter_ops,     sort_ops,          random_ops,
+        linalg_ops,    attention_ops,  rope_ops,        cross_entropy_ops, conv_ops,
+        rearrange_ops, diagonal_ops,   reinterpret_ops, dynamic_slice_ops, window_ops,
+        product_ops,   partition_ops,  search_ops,      einsum_ops,        gather_mm_ops,
+        quantize_ops,  hadamard_ops,   factor_ops,      solve_ops,         fft_ops,
+        stft_ops,      gated_delta_ops})
     for (const OpDef* def : family()) all.push_back(def);
   return all;
 }

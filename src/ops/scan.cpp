@@ -81,15 +81,17 @@ std::vector<array> extreme_vjp(const VjpArgs& v) {
 std::vector<array> logcumsumexp_vjp(const VjpArgs& v) {
   if (!v.needed[0]) return {array()};
   const ScanAttrs& s = scan_attrs(v);
-  const array &g = v.cotangents[0], &x = v.inputs[0], &y = v.outputs[0];
+  const array &g = v.cotangents[0], &x = v.inputs[0];
   array none = constant_like(0, g),
         low = constant_like(-std::numeric_limits<double>::infinity(), g);
-  array positive = greater(g, none), negative_part = less(g, none);
-  array up = logcumsumexp(where(positive, log(where(positive, g, constant_like(1, g))) - y, low),
-                          s.axis, !s.reverse, s.inclusive);
-  array down = logcumsumexp(
-      where(negative_part, log(where(negative_part, -g, constant_like(1, g))) - y, low), s.axis,
-      !s.reverse, s.inclusive);
+  // An output of -inf holds nothing (the first, where it leaves itself out).
+  array held = greater(v.outputs[0], low), y = where(held, v.outputs[0], none);
+  auto log_part = [&](const array& part) {
+    array has = logical_and(greater(part, none), held);
+    array logs = where(has, log(where(has, part, constant_like(1, g))) - y, low);
+    return logcumsumexp(logs, s.axis, !s.reverse, s.inclusive);
+  };
+  array up = log_part(g), down = log_part(-g);
   return {exp(up + x) - exp(down + x)};
 }
 
@@ -104,6 +106,20 @@ VmapResult scan_vmap(const VmapArgs& v) {
   return {{record(Def(), {a}, make_attrs(ScanAttrs(s.axis + 1, s.reverse, s.inclusive)))}, {0}};
 }
 
+constinit const OpDef kDiff = composite(
+    "diff", boxed<&diff>::call,
+    "diff(a: array, /, n: int = 1, axis: int = -1, *, stream: None | Stream | Device = None) -> "
+    "array",
+    R"(Each element less the one before it along ``axis``, ``n`` times over.
+
+The axis is ``n`` shorter, at least 0. The dtype is kept; of bools: whether the two differ. Raises
+ValueError for a negative ``n``, IndexError for an axis that is not there.
+
+Example:
+    >>> mx.diff(mx.array([1, 4, 9]))
+    array([3, 5], dtype=int32)
+)");
+
 const OpDef& cumsum_def();
 const OpDef& cumprod_def();
 const OpDef& cummax_def();
@@ -113,6 +129,8 @@ const OpDef& logcumsumexp_def();
 constinit const OpDef kCumsum{
     .name = "cumsum",
     .kind = Kind::kScan,
+    .attrs = &kAttrsOf<ScanAttrs>,
+    .check = contract::scan,
     .infer = infer_same,
     .vjp = cumsum_vjp,
     .vmap = scan_vmap<cumsum_def>,
@@ -135,6 +153,8 @@ Example:
 constinit const OpDef kCumprod{
     .name = "cumprod",
     .kind = Kind::kScan,
+    .attrs = &kAttrsOf<ScanAttrs>,
+    .check = contract::scan,
     .infer = infer_same,
     .vjp = cumprod_vjp,
     .vmap = scan_vmap<cumprod_def>,
@@ -157,6 +177,8 @@ Example:
 constinit const OpDef kCummax{
     .name = "cummax",
     .kind = Kind::kScan,
+    .attrs = &kAttrsOf<ScanAttrs>,
+    .check = contract::scan,
     .infer = infer_same,
     .vjp = extreme_vjp<true>,
     .vmap = scan_vmap<cummax_def>,
@@ -179,6 +201,8 @@ Example:
 constinit const OpDef kCummin{
     .name = "cummin",
     .kind = Kind::kScan,
+    .attrs = &kAttrsOf<ScanAttrs>,
+    .check = contract::scan,
     .infer = infer_same,
     .vjp = extreme_vjp<false>,
     .vmap = scan_vmap<cummin_def>,
@@ -201,6 +225,8 @@ Example:
 constinit const OpDef kLogcumsumexp{
     .name = "logcumsumexp",
     .kind = Kind::kScan,
+    .attrs = &kAttrsOf<ScanAttrs>,
+    .check = contract::scan,
     .infer = infer_same,
     .vjp = logcumsumexp_vjp,
     .vmap = scan_vmap<logcumsumexp_def>,
@@ -237,7 +263,8 @@ array scan(const OpDef& def, const array& a, std::optional<int64_t> axis, bool r
 }  // namespace
 
 OpList scan_ops() {
-  static constexpr const OpDef* kOps[] = {&kCumsum, &kCumprod, &kCummax, &kCummin, &kLogcumsumexp};
+  static constexpr const OpDef* kOps[] = {&kCumsum, &kCumprod,      &kCummax,
+                                          &kCummin, &kLogcumsumexp, &kDiff};
   return kOps;
 }
 
@@ -270,6 +297,21 @@ array logcumsumexp(const array& a, std::optional<int64_t> axis, bool reverse, bo
                  "[logcumsumexp] expected a real dtype, got complex64");
   return ops::scan(ops::kLogcumsumexp, ops::cast(a, ops::inexact(a.dtype())), axis, reverse,
                    inclusive);
+}
+
+array diff(const array& a, int64_t n, int64_t axis) {
+  PLIMSOLL_CHECK(n >= 0, ValueError, "[diff] expected n of at least 0, got {}", n);
+  int at = ops::checked_axis(axis, a.ndim(), "diff");
+  array out = a;
+  for (; n > 0 && out.shape()[at] > 0; --n) {
+    Dims start(out.shape().size(), 0), stop = out.shape();
+    stop[at] -= 1;
+    array before = slice(out, start, stop);
+    start[at] = 1;
+    stop[at] += 1;
+    out = slice(out, start, stop) - before;
+  }
+  return out;
 }
 
 }  // namespace plimsoll

@@ -164,9 +164,12 @@ double one_an_update(const OpInstance& op) {
 }
 
 constexpr OpDef scatter_def(const char* name, graph::Vjp vjp, graph::Vmap vmap,
-                            Tiling (*tiling)(const OpInstance&), const char* doc) {
+                            Tiling (*tiling)(const OpInstance&), const AttrsType* attrs,
+                            void (*check)(const OpInstance&), const char* doc) {
   return {.name = name,
           .kind = Kind::kScatter,
+          .attrs = attrs,
+          .check = check,
           .infer = infer_base,
           .vjp = vjp,
           .vmap = vmap,
@@ -188,15 +191,18 @@ constexpr const char* kNdDoc =
 
 template <Mode M>
 constexpr OpDef axis_def(const char* name) {
-  return scatter_def(name, axis_vjp<M>, axis_vmap<M>, scatter_tiling, kAxisDoc);
+  return scatter_def(name, axis_vjp<M>, axis_vmap<M>, scatter_tiling, &kAttrsOf<ScatterAttrs>,
+                     contract::scatter, kAxisDoc);
 }
 template <Mode M>
 constexpr OpDef along_def(const char* name) {
-  return scatter_def(name, along_vjp<M>, along_vmap<M>, scatter_along_tiling, kAlongDoc);
+  return scatter_def(name, along_vjp<M>, along_vmap<M>, scatter_along_tiling,
+                     &kAttrsOf<ScatterAttrs>, contract::scatter_along, kAlongDoc);
 }
 template <Mode M>
 constexpr OpDef nd_def(const char* name) {
-  return scatter_def(name, nd_vjp<M>, nd_vmap<M>, scatter_nd_tiling, kNdDoc);
+  return scatter_def(name, nd_vjp<M>, nd_vmap<M>, scatter_nd_tiling, &kAttrsOf<ScatterNdAttrs>,
+                     contract::scatter_nd, kNdDoc);
 }
 
 constinit const OpDef kScatter[] = {

@@ -42,6 +42,8 @@ const OpDef& softmax_vjp_def();
 constinit const OpDef kSoftmax{
     .name = "softmax",
     .kind = Kind::kRows,
+    .attrs = &kAttrsOf<SoftmaxAttrs>,
+    .check = contract::softmax,
     .infer = infer_same,
     .vjp = softmax_vjp_of,
     .vmap = [](const VmapArgs& v) -> VmapResult {
@@ -68,6 +70,8 @@ Example:
 constinit const OpDef kSoftmaxVjp{
     .name = "softmax_vjp",
     .kind = Kind::kRows,
+    .attrs = &kAttrsOf<SoftmaxAttrs>,
+    .check = contract::softmax_vjp,
     .infer = infer_same,
     .vjp = softmax_vjp_vjp,
     .vmap = [](const VmapArgs& v) -> VmapResult {

@@ -39,6 +39,8 @@ double flops(const OpInstance& op) {
 constinit const OpDef kSort{
     .name = "sort",
     .kind = Kind::kSort,
+    .attrs = &kAttrsOf<SortAttrs>,
+    .check = contract::sort,
     .infer = [](const OpInstance& op,
                 std::vector<TensorSpec>& out) { out.push_back(op.inputs[0]); },
     .vjp = sort_vjp,
@@ -62,6 +64,8 @@ Example:
 constinit const OpDef kArgsort{
     .name = "argsort",
     .kind = Kind::kSort,
+    .attrs = &kAttrsOf<SortAttrs>,
+    .check = contract::sort,
     .infer =
         [](const OpInstance& op, std::vector<TensorSpec>& out) {
           out.push_back({Dtype::kUint32, op.inputs[0].shape});

@@ -2,6 +2,8 @@
 #include "plimsoll/ops/unary.h"
 
 #include <cmath>
+#include <cstddef>
+#include <type_traits>
 
 #include "ops/common.h"
 #include "ops/complex.h"
@@ -15,13 +17,15 @@ namespace plimsoll {
 namespace ops {
 namespace {
 
-constexpr OpDef unary(const char* name, TileOp tile_op, graph::Vjp vjp, graph::Entry entry,
+// Without a gradient `vjp` is nullptr, as a type: sanitizers do not compare addresses in constants.
+template <typename V>
+constexpr OpDef unary(const char* name, TileOp tile_op, V vjp, graph::Entry entry,
                       const char* signature, const char* doc) {
   return {.name = name,
           .kind = Kind::kElementwise,
           .tile_op = tile_op,
           .vjp = vjp,
-          .differentiable = vjp != nullptr,
+          .differentiable = !std::is_same_v<V, std::nullptr_t>,
           .entry = entry,
           .signature = signature,
           .doc = doc};
@@ -58,7 +62,7 @@ Example:
 constinit const OpDef kSign =
     unary("sign", TileOp::kSign, nullptr, boxed<&sign>::call,
           "sign(a: array, /, *, stream: None | Stream | Device = None) -> array",
-          R"(-1, 0 or 1 by the sign; z / |z| for complex numbers; 0 for NaN.
+          R"(-1, 0 or 1 by the sign; z / abs(z) for complex numbers; 0 for NaN.
 
 Any dtype, which is kept.
 
@@ -353,7 +357,8 @@ Example:
 
 constinit const OpDef kArccosh =
     unary("arccosh", TileOp::kArccosh, vjp_of_one<[](const array& g, const array& x, const array&) {
-            return g * conj_if_complex(rsqrt(square(x) - scalar(1)));
+            // Not rsqrt(x * x - 1), whose sign is another one in half of the complex plane.
+            return g * conj_if_complex(rsqrt(x - scalar(1)) * rsqrt(x + scalar(1)));
           }>,
           boxed<&arccosh>::call,
           "arccosh(a: array, /, *, stream: None | Stream | Device = None) -> array",
@@ -602,42 +607,21 @@ array reciprocal(const array& a) { return ops::inexact_unary(ops::kReciprocal, a
 array exp(const array& a) { return ops::inexact_unary(ops::kExp, a); }
 array expm1(const array& a) { return ops::real_unary(ops::kExpm1, a); }
 array log(const array& a) { return ops::inexact_unary(ops::kLog, a); }
-array log1p(const array& a) {
-  if (a.dtype() == Dtype::kComplex64) return ops::complex_log1p(a);
-  return ops::inexact_unary(ops::kLog1p, a);
-}
+array log1p(const array& a) { return ops::inexact_unary(ops::kLog1p, a); }
 array log2(const array& a) { return ops::inexact_unary(ops::kLog2, a); }
 array log10(const array& a) { return ops::inexact_unary(ops::kLog10, a); }
 array sin(const array& a) { return ops::inexact_unary(ops::kSin, a); }
 array cos(const array& a) { return ops::inexact_unary(ops::kCos, a); }
 array tan(const array& a) { return ops::inexact_unary(ops::kTan, a); }
-array arcsin(const array& a) {
-  if (a.dtype() == Dtype::kComplex64) return ops::complex_arcsin(a);
-  return ops::inexact_unary(ops::kArcsin, a);
-}
-array arccos(const array& a) {
-  if (a.dtype() == Dtype::kComplex64) return ops::complex_arccos(a);
-  return ops::inexact_unary(ops::kArccos, a);
-}
-array arctan(const array& a) {
-  if (a.dtype() == Dtype::kComplex64) return ops::complex_arctan(a);
-  return ops::inexact_unary(ops::kArctan, a);
-}
+array arcsin(const array& a) { return ops::inexact_unary(ops::kArcsin, a); }
+array arccos(const array& a) { return ops::inexact_unary(ops::kArccos, a); }
+array arctan(const array& a) { return ops::inexact_unary(ops::kArctan, a); }
 array sinh(const array& a) { return ops::inexact_unary(ops::kSinh, a); }
 array cosh(const array& a) { return ops::inexact_unary(ops::kCosh, a); }
 array tanh(const array& a) { return ops::inexact_unary(ops::kTanh, a); }
-array arcsinh(const array& a) {
-  if (a.dtype() == Dtype::kComplex64) return ops::complex_arcsinh(a);
-  return ops::inexact_unary(ops::kArcsinh, a);
-}
-array arccosh(const array& a) {
-  if (a.dtype() == Dtype::kComplex64) return ops::complex_arccosh(a);
-  return ops::inexact_unary(ops::kArccosh, a);
-}
-array arctanh(const array& a) {
-  if (a.dtype() == Dtype::kComplex64) return ops::complex_arctanh(a);
-  return ops::inexact_unary(ops::kArctanh, a);
-}
+array arcsinh(const array& a) { return ops::inexact_unary(ops::kArcsinh, a); }
+array arccosh(const array& a) { return ops::inexact_unary(ops::kArccosh, a); }
+array arctanh(const array& a) { return ops::inexact_unary(ops::kArctanh, a); }
 array erf(const array& a) { return ops::real_unary(ops::kErf, a); }
 array erfinv(const array& a) { return ops::real_unary(ops::kErfinv, a); }
 array sigmoid(const array& a) { return ops::real_unary(ops::kSigmoid, a); }
@@ -651,7 +635,8 @@ array round(const array& a, int decimals) {
     return ops::complex_of(round(real(a), decimals), round(imag(a), decimals));
   if (is_integral(t) && decimals >= 0) return cast(a, t);
   if (decimals == 0) return record(ops::kRound, {cast(a, t)});
-  array x = cast(a, ops::inexact(t));
+  // A product with a power of ten that is rounded to 16 bits would make ties of what is none.
+  array x = cast(a, size_of(t) == 2 || is_integral(t) ? Dtype::kFloat32 : t);
   double power = std::pow(10.0, std::abs(decimals));
   array s = scalar(power);
   array rounded =

@@ -54,6 +54,8 @@ bool reshape_strides(const Shape& in, const Strides& strides, const Shape& out, 
 constinit const OpDef kReshape{
     .name = "reshape",
     .kind = Kind::kView,
+    .attrs = &kAttrsOf<ShapeAttrs>,
+    .check = contract::reshape,
     .infer = infer_shape_attrs,
     .vjp = vjp_of_one<[](const array& g, const array& x, const array&) {
       return reshape(g, x.shape());
@@ -92,6 +94,8 @@ VmapResult transpose_vmap(const VmapArgs& v) {
 constinit const OpDef kTranspose{
     .name = "transpose",
     .kind = Kind::kView,
+    .attrs = &kAttrsOf<TransposeAttrs>,
+    .check = contract::transpose,
     .infer =
         [](const OpInstance& op, std::vector<TensorSpec>& out) {
           Shape shape;
@@ -140,6 +144,8 @@ VmapResult broadcast_vmap(const VmapArgs& v) {
 constinit const OpDef kBroadcastTo{
     .name = "broadcast_to",
     .kind = Kind::kView,
+    .attrs = &kAttrsOf<ShapeAttrs>,
+    .check = contract::broadcast_to,
     .infer = infer_shape_attrs,
     .vjp = vjp_of_one<[](const array& g, const array& x, const array&) {
       return sum_to_shape(g, x.shape());
@@ -187,6 +193,8 @@ VmapResult slice_vmap(const VmapArgs& v) {
 constinit const OpDef kSlice{
     .name = "slice",
     .kind = Kind::kView,
+    .attrs = &kAttrsOf<SliceAttrs>,
+    .check = contract::slice,
     .infer =
         [](const OpInstance& op, std::vector<TensorSpec>& out) {
           out.push_back({op.inputs[0].dtype, attrs_as<SliceAttrs>(op.attrs).shape});
@@ -214,6 +222,7 @@ array record_slice(const array& a, Dims start, Dims stop, Dims step, Shape shape
 constinit const OpDef kContiguous{
     .name = "contiguous",
     .kind = Kind::kView,
+    .check = contract::one_input,
     .infer = [](const OpInstance& op,
                 std::vector<TensorSpec>& out) { out.push_back(op.inputs[0]); },
     .vjp = vjp_of_one<[](const array& g, const array&, const array&) { return g; }>,
@@ -371,12 +380,12 @@ SliceRange slice_range(int64_t start, int64_t stop, int64_t step, int64_t extent
   };
   if (step > 0) {
     int64_t first = clip_to(start, 0, extent), end = clip_to(stop, 0, extent);
-    int64_t length = end > first ? (end - first + step - 1) / step : 0;
-    return {length ? first : 0, length, step};
+    int64_t length = end > first ? 1 + (end - first - 1) / step : 0;
+    return {length ? first : 0, length, length > 1 ? step : 1};
   }
   int64_t first = clip_to(start, -1, extent - 1), end = clip_to(stop, -1, extent - 1);
-  int64_t length = first > end ? (first - end - step - 1) / -step : 0;
-  return {length ? first : 0, length, step};
+  int64_t length = first > end ? 1 - (first - end - 1) / step : 0;
+  return {length ? first : 0, length, length > 1 ? step : 1};
 }
 
 array sum_to_shape(const array& a, const Shape& shape) {

@@ -1,7 +1,7 @@
 // Scaled dot-product attention without materialised scores.
 //
-//   sdpa     (q, k, v[, mask])                  → out, lse
-//   sdpa_vjp (q, k, v, out, lse, g[, mask])     → dq, dk, dv
+//   sdpa     (q, k, v[, mask][, sinks])                  → out, lse
+//   sdpa_vjp (q, k, v, out, lse, g[, mask][, sinks])     → dq, dk, dv
 //
 // q [B, Hq, Lq, D], k [B, Hkv, Lk, D], v [B, Hkv, Lk, Dv], Hkv divides Hq (head h reads key head
 // h / (Hq / Hkv)). out [B, Hq, Lq, Dv] in q's dtype = softmax(scale q kᵀ + mask) v; lse [B, Hq, Lq]
@@ -10,7 +10,10 @@
 // causal: query i sees keys j ≤ i + Lk − Lq. A hidden score is the lowest finite number, so a row
 // that sees nothing averages all values, as in MLX. float32, float16, bfloat16; sums in float32.
 //
-// The mask gets no gradient here; the op uses the composite form where one is asked for.
+// sinks [B or 1, Hq, 1, 1], float32, are scores of one more key for each row, whose value is 0:
+// they are part of the denominator, hence of lse. sdpa_vjp takes them for its own gradient only.
+//
+// Mask and sinks get no gradient here; the op uses plain ops where one is asked for.
 #pragma once
 
 #include <tuple>
@@ -24,12 +27,17 @@ struct SdpaAttrs : Attrs<SdpaAttrs> {
   float scale = 1;
   bool causal = false;
   bool has_mask = false;
+  bool has_sinks = false;
   SdpaAttrs() = default;
-  SdpaAttrs(float scale_, bool causal_, bool has_mask_)
-      : scale(scale_), causal(causal_), has_mask(has_mask_) {}
+  SdpaAttrs(float scale_, bool causal_, bool has_mask_, bool has_sinks_ = false)
+      : scale(scale_), causal(causal_), has_mask(has_mask_), has_sinks(has_sinks_) {}
   static constexpr const char* kName = "sdpa";
-  auto fields() const { return std::tie(scale, causal, has_mask); }
+  auto fields() const { return std::tie(scale, causal, has_mask, has_sinks); }
 };
+
+/// Inputs before the optional ones.
+inline constexpr int kSdpaInputs = 3;
+inline constexpr int kSdpaVjpInputs = 6;
 
 /// Rows of queries that are computed together, and the grain of the query axis.
 inline constexpr int64_t kSdpaQueryBlock = 64;

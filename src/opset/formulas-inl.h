@@ -145,19 +145,38 @@ struct Narrow {
     const V u = r * r;
     return L::set(1.0f) + L::fma(u * u, poly<L>(u, kC), u * L::set(-0.5f));
   }
-  // For |x| ≤ kMostRadians. L::quarter_turns reduces in float64: r = x - n·π/2.
+  // sin and cos of r + n·π/2.
+  static HWY_INLINE V turned_sin(V r, V n) {
+    const V s = L::select(L::bit(n, 0), small_cos(r), small_sin(r));
+    return L::negate_if(L::bit(n, 1), s);
+  }
+  static HWY_INLINE V turned_cos(V r, V n) {
+    const V c = L::select(L::bit(n, 0), small_sin(r), small_cos(r));
+    return L::negate_if(L::bit(n + L::set(1.0f), 1), c);
+  }
+  // For |x| ≤ kMostRadians, or below kFewRadians: x = r + n·π/2, by L::quarter_turns for all and
+  // by L::few_quarter_turns for few, with the same r and n for an x that both take.
   static constexpr float kMostRadians = 1048576.0f;
+  static constexpr float kFewRadians = L::kFewRadians;
   static HWY_INLINE V sin(V x) {
     V n;
     const V r = L::quarter_turns(x, &n);
-    const V s = L::select(L::bit(n, 0), small_cos(r), small_sin(r));
-    return L::select(L::eq(x, L::set(0.0f)), x, L::negate_if(L::bit(n, 1), s));
+    return L::select(L::eq(x, L::set(0.0f)), x, turned_sin(r, n));
+  }
+  static HWY_INLINE V near_sin(V x) {
+    V n;
+    const V r = L::few_quarter_turns(x, &n);
+    return L::select(L::eq(x, L::set(0.0f)), x, turned_sin(r, n));
   }
   static HWY_INLINE V cos(V x) {
     V n;
     const V r = L::quarter_turns(x, &n);
-    const V c = L::select(L::bit(n, 0), small_sin(r), small_cos(r));
-    return L::negate_if(L::bit(n + L::set(1.0f), 1), c);
+    return turned_cos(r, n);
+  }
+  static HWY_INLINE V near_cos(V x) {
+    V n;
+    const V r = L::few_quarter_turns(x, &n);
+    return turned_cos(r, n);
   }
 };
 

@@ -21,6 +21,6 @@ struct EighAttrs : Attrs<EighAttrs> {
 };
 
 /// The batch axes, unordered; a matrix cannot be cut.
-Tiling eigh_tiling(const OpInstance& op);
+Tiling matrix_tiling(const OpInstance& op);
 
 }  // namespace plimsoll

@@ -30,4 +30,9 @@ Tiling matmul_tiling(const OpInstance& op) {
   return tiling;
 }
 
+double product_flops(const OpInstance& op) {
+  return 2.0 * static_cast<double>(num_elements(op.outputs[0].shape)) *
+         static_cast<double>(op.inputs[0].shape.back());
+}
+
 }  // namespace plimsoll

@@ -18,4 +18,7 @@ constexpr int64_t matmul_panel_k(Dtype dtype) { return dtype == Dtype::kBfloat16
 /// M, N and the batch axes unordered; K ordered.
 Tiling matmul_tiling(const OpInstance& op);
 
+/// Of a product that sums over the last axis of its first input.
+double product_flops(const OpInstance& op);
+
 }  // namespace plimsoll

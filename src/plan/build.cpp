@@ -14,8 +14,9 @@ using graph::Node;
 // Marks of one pass never meet those of another, whichever planner made them.
 std::atomic<uint32_t> next_epoch{1};
 
-Bytes nbytes_of(const Shape& shape, Dtype dtype) {
-  return static_cast<Bytes>(num_elements(shape)) * size_of(dtype);
+void note_use(Value& v, StepId s) {
+  v.last_use = s;
+  if (v.first_use == kNone) v.first_use = s;
 }
 
 }  // namespace
@@ -23,22 +24,24 @@ Bytes nbytes_of(const Shape& shape, Dtype dtype) {
 struct Builder::Info {
   enum State : uint8_t { kPending, kFused, kValue, kConstant, kTuple };
   Node* node = nullptr;
-  uint32_t uses = 0;    // edges from the graph
-  uint32_t unseen = 0;  // of which later nodes have not come yet
+  const SharedForm* form = nullptr;  // kValue
+  uint32_t uses = 0;       // edges from the graph; of a fused one, from outside of its group
+  uint32_t group = kNone;  // kFused
+  uint32_t next = kNone;   // the member of its group after it
+  ValueId value = kNone;   // kTuple: its first
+  uint16_t tile = 0;       // number inside the program that is being emitted
   State state = kPending;
   bool kept = false;
-  uint16_t tile = 0;       // number inside the program that is being emitted
-  uint32_t stamp = kNone;  // group for which `tile` holds
-  uint32_t group = kNone;
-  ValueId value = kNone;  // kTuple: its first
-  Layout layout;
 };
 
+/// Members of one shape, chained in order.
 struct Builder::Group {
-  Shape shape;
-  std::vector<uint32_t> members;  // order indices
-  uint32_t inputs = 0;            // upper bound of distinct ones
-  uint32_t pending = 0;           // uses of members by nodes that have not come yet
+  const Shape* shape;
+  uint32_t parent;  // itself, or the group that it went into
+  uint32_t first = kNone, last = kNone;
+  uint32_t members = 0;
+  uint32_t inputs = 0;   // upper bound of distinct ones
+  uint32_t pending = 0;  // uses of members by nodes that have not come yet
   bool sealed = false;
 };
 
@@ -49,10 +52,16 @@ class Builder::Pass {
 
   void run(std::span<const array> targets) {
     order_nodes(targets);
-    for (uint32_t i = 0; i < infos_.size(); ++i) visit(i);
-    for (uint32_t g = 0; g < groups_.size(); ++g) seal(g);
-    bind();
     plan_.nodes = infos_.size();
+    plan_.values.reserve(infos_.size());
+    plan_.steps.reserve(infos_.size());
+    plan_.bindings.reserve(infos_.size());
+    plan_.operands.reserve(infos_.size() + edges_);
+    for (uint32_t i = 0; i < infos_.size(); ++i) {
+      if (i + kAhead < infos_.size()) prefetch(infos_[i + kAhead].node);
+      visit(i);
+    }
+    for (uint32_t g = 0; g < groups_.size(); ++g) seal(g);
   }
 
  private:
@@ -61,90 +70,109 @@ class Builder::Pass {
     uint32_t epoch = next_epoch.fetch_add(1);
     struct Frame {
       Node* node;
-      uint32_t next;
+      uint32_t next, count;  // inputs
+      uint32_t uses;         // by the edge that led here
     };
     std::vector<Frame> stack;
-    auto enter = [&](Node* node) {
+    auto enter = [&](Node* node, uint32_t uses) {
       node->mark = epoch;
-      node->order = kNone;
-      stack.push_back({node, 0});
+      const size_t count = node->available() ? 0 : node->inputs.size();
+      for (size_t k = 1; k < count; ++k) __builtin_prefetch(node->inputs[k]);
+      prefetch_before(node);
+      stack.push_back({node, 0, static_cast<uint32_t>(count), uses});
+      edges_ += count;
     };
     for (const array& target : targets) {
-      if (target.node()->mark != epoch) enter(target.node());
+      if (target.node()->mark != epoch) enter(target.node(), 0);
       while (!stack.empty()) {
         Frame& frame = stack.back();
         Node* node = frame.node;
-        if (!node->available() && frame.next < node->inputs.size()) {
+        if (frame.next < frame.count) {
           Node* input = node->inputs[frame.next++];
-          if (input->mark != epoch) enter(input);
+          if (input->mark != epoch)
+            enter(input, 1);
+          else
+            ++infos_[input->order].uses;  // it is no ancestor, so it is done
           continue;
         }
         node->order = static_cast<uint32_t>(infos_.size());
-        infos_.push_back({.node = node});
+        infos_.push_back({.node = node, .uses = frame.uses});
         stack.pop_back();
       }
     }
-    for (Info& info : infos_)
-      if (!info.node->available())
-        for (Node* input : info.node->inputs) ++infos_[input->order].uses;
     for (const array& target : targets) infos_[target.node()->order].kept = true;
-    for (Info& info : infos_) {
-      info.unseen = info.uses;
-      if (info.node->refs.load(std::memory_order_relaxed) > info.uses) info.kept = true;
-    }
   }
 
   void visit(uint32_t i) {
     Info& info = infos_[i];
     Node* node = info.node;
+    info.kept |= node->refs.load(std::memory_order_relaxed) > info.uses;
     if (node->storage) {
-      info.value = existing(node, *node->storage);
-      info.layout = node->storage->layout;
+      info.value = existing(info, *node->storage);
+      const Layout& layout = node->storage->layout;
+      const bool plain = layout.offset == 0 && is_row_contiguous(node->shape, layout.strides);
+      info.form = plain ? form_of(node) : form_of(node, layout);
       info.state = Info::kValue;
     } else if (node->outputs) {
       adopt_tuple(info);
     } else if (node->is(Node::kConstant)) {
       info.state = Info::kConstant;
     } else if (node->def->kind == Kind::kProjection) {
-      const Info& tuple = infos_[node->inputs[0]->order];
-      info.value = tuple.value + node->index;
-      info.layout = tuple.node->outputs ? (*tuple.node->outputs)[node->index].layout
-                                        : Layout{0, row_major(node->shape)};
-      info.state = Info::kValue;
+      project(info);
     } else if (node->def->tile_op != TileOp::kCount) {
       join(i);
     } else if (node->def->kind == Kind::kView) {
-      resolve_view(i);
+      resolve_view(info);
     } else {
-      add_kernel_step(i);
+      add_kernel_step(info);
     }
   }
 
-  ValueId existing(Node* node, const graph::Storage& storage) {
-    auto [it, fresh] = by_buffer_.try_emplace(storage.buffer.get(), plan_.values.size());
-    const Info& info = infos_[node->order];
-    if (fresh) {
-      const memory::Buffer& buffer = *storage.buffer;
-      plan_.values.push_back({.nbytes = buffer.size(),
-                              .bytes = builder_.pool_.shape_of(buffer.size()).bytes,
-                              .node = node,
-                              .buffer = storage.buffer.get(),
-                              .small = buffer.small(),
-                              .pinned = buffer.exported()});
-      plan_.values.back().donatable =
-          !info.kept && storage.buffer.unique() && !buffer.exported() && !buffer.has_source();
-      plan_.values.back().kept = !plan_.values.back().donatable;
+  // What was recorded shortly before a node mostly lies shortly before it, too.
+  static void prefetch_before(const Node* node) {
+    __builtin_prefetch(reinterpret_cast<const std::byte*>(node) - kAhead * sizeof(Node));
+  }
+
+  // Nodes lie all over memory.
+  static constexpr uint32_t kAhead = 6;
+  static void prefetch(const Node* node) {
+    __builtin_prefetch(node);
+    __builtin_prefetch(&node->inputs);
+    __builtin_prefetch(&node->storage);
+  }
+
+  const SharedForm* form_of(const Node* node) {
+    return plan_.catalog->form(node->dtype, node->shape);
+  }
+  const SharedForm* form_of(const Node* node, const Layout& layout) {
+    return plan_.catalog->form(node->dtype, node->shape, layout);
+  }
+
+  ValueId existing(const Info& info, const graph::Storage& storage) {
+    const memory::Buffer& buffer = *storage.buffer;
+    const bool alone = storage.buffer.unique();
+    if (!alone) {
+      auto [it, fresh] = by_buffer_.try_emplace(&buffer, plan_.values.size());
+      if (!fresh) return it->second;
     }
-    return it->second;
+    plan_.values.push_back({.nbytes = buffer.size(),
+                            .bytes = builder_.pool_.shape_of(buffer.size()).bytes,
+                            .node = info.node,
+                            .buffer = storage.buffer.get(),
+                            .small = buffer.small(),
+                            .pinned = buffer.exported()});
+    Value& value = plan_.values.back();
+    value.donatable = !info.kept && alone && !buffer.exported() && !buffer.has_source();
+    value.kept = !value.donatable;
+    return static_cast<ValueId>(plan_.values.size() - 1);
   }
 
   void adopt_tuple(Info& info) {
     info.state = Info::kTuple;
-    std::vector<ValueId> ids;
+    // Consecutive ids: an evaluated tuple's buffers are its own.
+    if (!info.node->outputs->empty()) info.value = static_cast<ValueId>(plan_.values.size());
     for (const graph::Storage& s : *info.node->outputs) {
-      // Consecutive ids: an evaluated tuple's buffers are its own.
       memory::Buffer& buffer = *s.buffer;
-      ids.push_back(static_cast<ValueId>(plan_.values.size()));
       plan_.values.push_back({.nbytes = buffer.size(),
                               .bytes = builder_.pool_.shape_of(buffer.size()).bytes,
                               .node = info.node,
@@ -153,19 +181,35 @@ class Builder::Pass {
                               .small = buffer.small(),
                               .pinned = buffer.exported()});
     }
-    info.value = ids.empty() ? kNone : ids.front();
   }
 
-  ValueId new_value(Node* node, const Shape& shape, Dtype dtype, uint16_t tuple_index = 0) {
-    Bytes nbytes = nbytes_of(shape, dtype);
-    memory::BlockShape block = builder_.pool_.shape_of(nbytes);
-    plan_.values.push_back({.nbytes = nbytes,
+  void project(Info& info) {
+    const Info& tuple = infos_[info.node->inputs[0]->order];
+    info.value = tuple.value + info.node->index;
+    info.form = tuple.node->outputs
+                    ? form_of(info.node, (*tuple.node->outputs)[info.node->index].layout)
+                    : form_of(info.node);
+    info.state = Info::kValue;
+    bind(info);
+  }
+
+  /// A value that the last step makes.
+  ValueId new_value(Node* node, const SharedForm* form, uint16_t tuple_index = 0) {
+    memory::BlockShape block = builder_.pool_.shape_of(form->nbytes);
+    plan_.values.push_back({.nbytes = form->nbytes,
                             .bytes = block.bytes,
                             .node = node,
-                            .producer = static_cast<StepId>(plan_.steps.size()),
+                            .producer = static_cast<StepId>(plan_.steps.size() - 1),
                             .tuple_index = tuple_index,
                             .small = block.small});
     return static_cast<ValueId>(plan_.values.size() - 1);
+  }
+
+  /// The node gets the value's data, now or when a later step fails.
+  void bind(const Info& info) { bind(info.node, info.form, info.value, 0, info.kept); }
+  void bind(Node* node, const SharedForm* form, ValueId value, uint16_t index, bool kept) {
+    if (kept) plan_.values[value].kept = true, plan_.values[value].donatable = false;
+    plan_.bindings.push_back({node, form, value, index, kept});
   }
 
   // Elementwise work -------------------------------------------------------------------------
@@ -182,25 +226,24 @@ class Builder::Pass {
       if (input.state != Info::kFused) continue;
       uint32_t g = find(input.group);
       if (groups_[g].sealed || g == home) continue;
-      bool fits = options_.fuse && !is_key(node, k) && groups_[g].shape == node->shape;
+      bool fits = options_.fuse && !is_key(node, k) && *groups_[g].shape == node->shape;
       if (fits && home == kNone && has_room(groups_[g], 1, node->inputs.size()))
         home = g;
       else if (fits && home != kNone &&
-               has_room(groups_[home], groups_[g].members.size(), groups_[g].inputs + 2))
+               has_room(groups_[home], groups_[g].members, groups_[g].inputs + 2))
         merge(home, g);
       else
         seal(g);
     }
     if (home == kNone) {
       home = static_cast<uint32_t>(groups_.size());
-      groups_.push_back({.shape = node->shape, .members = {}});
-      parent_.push_back(home);
+      groups_.push_back({.shape = &node->shape, .parent = home});
     }
     add_member(home, i);
   }
 
   bool has_room(const Group& group, size_t members, size_t inputs) const {
-    return group.members.size() + members <= options_.max_members &&
+    return group.members + members <= options_.max_members &&
            group.inputs + inputs <= options_.max_inputs + 1;
   }
 
@@ -209,316 +252,312 @@ class Builder::Pass {
     Info& info = infos_[i];
     for (Node* node : info.node->inputs) {
       Info& input = infos_[node->order];
-      --input.unseen;
-      if (input.state == Info::kFused && find(input.group) == g && !group.sealed)
+      if (input.state == Info::kFused && find(input.group) == g) {
         --group.pending;
-      else if (input.state != Info::kConstant)
+        --input.uses;
+      } else if (input.state != Info::kConstant) {
         ++group.inputs;
+      }
     }
     info.state = Info::kFused;
     info.group = g;
-    group.members.push_back(i);
+    (group.members == 0 ? group.first : infos_[group.last].next) = i;
+    group.last = i;
+    ++group.members;
     group.pending += info.uses;
     if (group.pending == 0) seal(g);
   }
 
   uint32_t find(uint32_t g) {
-    while (parent_[g] != g) g = parent_[g] = parent_[parent_[g]];
+    while (groups_[g].parent != g) g = groups_[g].parent = groups_[groups_[g].parent].parent;
     return g;
   }
 
   void merge(uint32_t into, uint32_t from) {
     Group& a = groups_[into];
     Group& b = groups_[from];
-    std::vector<uint32_t> members;
-    members.reserve(a.members.size() + b.members.size() + 1);
-    std::merge(a.members.begin(), a.members.end(), b.members.begin(), b.members.end(),
-               std::back_inserter(members));
-    a.members = std::move(members);
+    uint32_t one = a.first, other = b.first;
+    uint32_t* end = &a.first;
+    while (one != kNone && other != kNone) {
+      if (one > other) std::swap(one, other);
+      *end = one;
+      end = &infos_[one].next;
+      one = *end;
+    }
+    *end = one == kNone ? other : one;
+    a.last = std::max(a.last, b.last);
+    a.members += b.members;
     a.inputs += b.inputs;
     a.pending += b.pending;
-    b = {.shape = {}, .members = {}, .sealed = true};
-    parent_[from] = into;
+    b.sealed = true;
+    b.parent = into;
   }
 
   /// Emits the group's step. Later users of its members read the values that it stores.
   void seal(uint32_t g) {
-    if (groups_[g].sealed || parent_[g] != g) return;
+    if (groups_[g].sealed) return;
     groups_[g].sealed = true;
-    Group group = std::move(groups_[g]);
-    groups_[g].sealed = true;
-    emit(g, group);
+    emit(g);
   }
 
-  void emit(uint32_t g, const Group& group) {
-    auto program = std::make_shared<TileProgram>();
-    Step step;
-    std::vector<Operand> inputs;
-    collect_sources(g, group, *program, inputs, step);
-    uint16_t base = static_cast<uint16_t>(inputs.size() + program->constants.size());
-    for (size_t m = 0; m < group.members.size(); ++m) {
-      Info& info = infos_[group.members[m]];
-      info.tile = static_cast<uint16_t>(base + m);
-      info.stamp = g;
-    }
-    program->instrs.reserve(group.members.size());
+  void emit(uint32_t g) {
+    const Group group = groups_[g];
+    const uint32_t keys = collect_sources(g, group);
+    first_constant_ = static_cast<uint16_t>(inputs_.size());
+    auto dst = static_cast<uint16_t>(inputs_.size() + program_.constants.size());
     size_t source = 0;
-    for (size_t m = 0; m < group.members.size(); ++m)
-      add_instruction(infos_[group.members[m]], *program, base + m, source);
-    open_step(step, inputs);
-    store_outputs(g, group, *program);
-    step.def = infos_[group.members.back()].node->def;
-    step.members = static_cast<uint32_t>(group.members.size());
-    step.elementwise = true;
-    step.flops = static_cast<double>(num_elements(group.shape)) * step.members;
-    step.workspace = builder_.backend_.program_workspace(*program);
-    step.program = std::move(program);
-    close_step(std::move(step));
+    for (uint32_t i = group.first; i != kNone; i = infos_[i].next, ++dst) {
+      infos_[i].tile = dst;
+      add_instruction(infos_[i], source);
+    }
+    Step& step = open_step();
+    store_outputs(group);
+    step.def = infos_[group.last].node->def;
+    step.members = group.members;
+    step.key_inputs = keys;
+    step.flops = static_cast<double>(num_elements(*group.shape)) * step.members;
+    close_program(step, program_);
   }
 
-  // Numbers inputs and constants in the order in which members name them.
-  void collect_sources(uint32_t g, const Group& group, TileProgram& program,
-                       std::vector<Operand>& inputs, Step& step) {
+  // Numbers inputs and constants in the order in which members name them. Returns which are keys.
+  uint32_t collect_sources(uint32_t g, const Group& group) {
     sources_.clear();
-    std::vector<std::pair<size_t, uint16_t>> constants;  // position in sources_, constant
-    for (uint32_t i : group.members) {
+    inputs_.clear();
+    program_.constants.clear();
+    program_.instrs.clear();
+    program_.random.clear();
+    program_.outputs.clear();
+    program_.inputs.clear();
+    uint32_t keys = 0;
+    for (uint32_t i = group.first; i != kNone; i = infos_[i].next) {
       Node* node = infos_[i].node;
       for (size_t k = 0; k < node->inputs.size(); ++k) {
         Info& input = infos_[node->inputs[k]->order];
         if (input.state == Info::kFused && find(input.group) == g) {
-          sources_.push_back(kNoTile);  // a member: its tile is known later
+          sources_.push_back(kNoTile);  // a member, whose tile it has
         } else if (input.state == Info::kConstant && !is_key(node, k)) {
-          constants.emplace_back(sources_.size(), static_cast<uint16_t>(program.constants.size()));
-          sources_.push_back(0);
-          program.constants.push_back(input.node->constant);
+          sources_.push_back(static_cast<uint16_t>(kConstantTile | program_.constants.size()));
+          program_.constants.push_back(input.node->constant);
         } else {
-          sources_.push_back(add_input(input, is_key(node, k), group.shape, inputs, step));
+          sources_.push_back(add_input(input, is_key(node, k), *group.shape, keys));
         }
       }
     }
-    for (auto& [position, constant] : constants)
-      sources_[position] = static_cast<uint16_t>(inputs.size() + constant);
-    for (const Operand& o : inputs) program.inputs.push_back(o.dtype);
+    for (const Operand& o : inputs_) program_.inputs.push_back(o.form->dtype);
+    return keys;
   }
 
-  uint16_t add_input(Info& input, bool key, const Shape& shape, std::vector<Operand>& inputs,
-                     Step& step) {
-    auto [value, layout] = need(input);
-    const Node* node = input.node;
-    Operand operand{value, node->dtype, key ? node->shape : shape, std::move(layout)};
-    if (key) {
+  uint16_t add_input(Info& input, bool key, const Shape& shape, uint32_t& keys) {
+    need(input);
+    Operand operand{input.value, input.form};
+    const SharedForm& form = *input.form;
+    if (key)
       make_contiguous(operand);
-    } else {
-      operand.layout.strides = broadcast_strides(node->shape, operand.layout.strides, shape);
-    }
-    for (size_t k = 0; k < inputs.size(); ++k) {
-      const Operand& o = inputs[k];
-      bool same_role = key == static_cast<bool>(step.key_inputs >> k & 1);
-      if (same_role && o.value == value && o.dtype == operand.dtype &&
-          o.layout.offset == operand.layout.offset && o.layout.strides == operand.layout.strides)
+    else if (!(form.shape == shape))
+      operand.form = plan_.catalog->form(
+          form.dtype, shape,
+          {form.layout.offset, broadcast_strides(form.shape, form.layout.strides, shape)});
+    for (size_t k = 0; k < inputs_.size(); ++k)
+      if (inputs_[k].value == operand.value && inputs_[k].form == operand.form &&
+          key == static_cast<bool>(keys >> k & 1))
         return static_cast<uint16_t>(k);
-    }
-    if (key) step.key_inputs |= 1u << inputs.size();
-    inputs.push_back(std::move(operand));
-    return static_cast<uint16_t>(inputs.size() - 1);
+    if (key) keys |= 1u << inputs_.size();
+    inputs_.push_back(operand);
+    return static_cast<uint16_t>(inputs_.size() - 1);
   }
 
-  void add_instruction(const Info& info, TileProgram& program, size_t dst, size_t& source) {
+  void add_instruction(const Info& info, size_t& source) {
     Node* node = info.node;
     TileInstr instr{.op = node->def->tile_op, .dtype = node->dtype, .in_dtype = node->dtype};
-    for (size_t k = 0; k < node->inputs.size(); ++k, ++source)
-      instr.src[k] =
-          sources_[source] != kNoTile ? sources_[source] : infos_[node->inputs[k]->order].tile;
+    for (size_t k = 0; k < node->inputs.size(); ++k, ++source) {
+      const uint16_t s = sources_[source];
+      if (s == kNoTile)
+        instr.src[k] = infos_[node->inputs[k]->order].tile;
+      else if (s & kConstantTile)
+        instr.src[k] = static_cast<uint16_t>(first_constant_ + (s & ~kConstantTile));
+      else
+        instr.src[k] = s;
+    }
     if (!node->inputs.empty())
       instr.in_dtype = node->inputs[instr.op == TileOp::kSelect ? 1 : 0]->dtype;
-    instr.dst = static_cast<uint16_t>(dst);
+    instr.dst = info.tile;
     if (node->def->tile_setup)
-      node->def->tile_setup(node->attrs.get(), node->spec(), program, instr);
-    program.instrs.push_back(instr);
+      node->def->tile_setup(node->attrs.get(), node->spec(), program_, instr);
+    program_.instrs.push_back(instr);
   }
 
   // A member is stored where somebody outside the group reads it.
-  void store_outputs(uint32_t g, const Group& group, TileProgram& program) {
-    for (uint32_t i : group.members) inner_uses(g, i);
-    for (uint32_t i : group.members) {
+  void store_outputs(const Group& group) {
+    for (uint32_t i = group.first; i != kNone; i = infos_[i].next) {
       Info& info = infos_[i];
-      bool stored = info.kept || info.uses > inner_[i];
-      inner_[i] = 0;
-      if (!stored) continue;
-      program.outputs.push_back(info.tile);
-      info.value = new_value(info.node, info.node->shape, info.node->dtype);
-      info.layout = {0, row_major(info.node->shape)};
-      plan_.operands.push_back({info.value, info.node->dtype, info.node->shape, info.layout});
+      info.state = Info::kValue;
+      if (!info.kept && info.uses == 0) continue;
+      program_.outputs.push_back(info.tile);
+      info.form = form_of(info.node);
+      info.value = new_value(info.node, info.form);
+      plan_.operands.push_back({info.value, info.form});
+      bind(info);
     }
-    for (uint32_t i : group.members) infos_[i].state = Info::kValue;
-  }
-
-  void inner_uses(uint32_t g, uint32_t i) {
-    if (inner_.size() < infos_.size()) inner_.resize(infos_.size());
-    for (Node* input : infos_[i].node->inputs)
-      if (infos_[input->order].state == Info::kFused && infos_[input->order].stamp == g)
-        ++inner_[input->order];
   }
 
   // Steps ----------------------------------------------------------------------------------------
 
-  void open_step(Step& step, const std::vector<Operand>& inputs) {
+  /// Reads `inputs_`; valid until the next one.
+  Step& open_step() {
+    const auto s = static_cast<StepId>(plan_.steps.size());
+    Step& step = plan_.steps.emplace_back();
     step.first_input = static_cast<uint32_t>(plan_.operands.size());
-    plan_.operands.insert(plan_.operands.end(), inputs.begin(), inputs.end());
+    for (const Operand& in : inputs_) {
+      note_use(plan_.values[in.value], s);
+      plan_.operands.push_back(in);
+    }
     step.first_output = static_cast<uint32_t>(plan_.operands.size());
+    return step;
   }
 
-  void close_step(Step step) {
+  void close_program(Step& step, const TileProgram& program) {
+    const SharedProgram& known = plan_.catalog->program(program, builder_.backend_);
+    step.elementwise = true;
+    step.program = &known.program;
+    step.workspace = known.workspace;
+    close_step(step);
+  }
+
+  void close_step(Step& step) {
     step.end = static_cast<uint32_t>(plan_.operands.size());
+    if (step.workspace + step.carry > 0) {
+      const memory::Pool& pool = builder_.pool_;
+      memory::BlockShape block =
+          pool.shape_of(pool.scratch_size(round_up(step.workspace, 64) + step.carry + 64));
+      step.scratch = block.small ? block.slab_bytes : block.bytes;
+    }
     for (uint32_t k = step.first_input; k < step.end; ++k)
-      step.traffic += nbytes_of(plan_.operands[k].shape, plan_.operands[k].dtype);
-    plan_.steps.push_back(std::move(step));
+      step.traffic += plan_.operands[k].form->nbytes;
   }
 
-  struct Place {
-    ValueId value;
-    Layout layout;
-  };
-
-  Place need(Info& info) {
+  /// Makes sure that the input has a value.
+  void need(Info& info) {
     if (info.state == Info::kFused) seal(find(info.group));
     if (info.state == Info::kConstant) materialize(info);
-    return {info.value, info.layout};
   }
 
   void materialize(Info& info) {
-    auto program = std::make_shared<TileProgram>();
-    program->constants.push_back(info.node->constant);
-    program->instrs.push_back({.op = TileOp::kCopy,
-                               .dtype = info.node->dtype,
-                               .in_dtype = info.node->dtype,
-                               .src = {0, kNoTile, kNoTile},
-                               .dst = 1});
-    program->outputs.push_back(1);
-    info.value = copy_step(std::move(program), {}, {}, info.node->dtype);
-    info.layout = {};
+    TileProgram program;
+    program.constants.push_back(info.node->constant);
+    info.form = plan_.catalog->form(info.node->dtype, {});
+    info.value = copy_step(program, nullptr, info.form);
     info.state = Info::kValue;
   }
 
-  ValueId copy_step(std::shared_ptr<TileProgram> program, const std::vector<Operand>& inputs,
-                    const Shape& shape, Dtype dtype) {
-    Step step;
-    open_step(step, inputs);
-    ValueId value = new_value(nullptr, shape, dtype);
-    plan_.operands.push_back({value, dtype, shape, {0, row_major(shape)}});
-    step.elementwise = true;
-    step.flops = static_cast<double>(num_elements(shape));
-    step.workspace = builder_.backend_.program_workspace(*program);
-    step.program = std::move(program);
-    close_step(std::move(step));
+  ValueId copy_step(TileProgram& program, const Operand* input, const SharedForm* form) {
+    program.instrs.push_back({.op = TileOp::kCopy,
+                              .dtype = form->dtype,
+                              .in_dtype = form->dtype,
+                              .src = {0, kNoTile, kNoTile},
+                              .dst = 1});
+    program.outputs.push_back(1);
+    std::vector<Operand> waiting = std::exchange(inputs_, {});  // those of the step that needs it
+    if (input) inputs_.push_back(*input);
+    Step& step = open_step();
+    inputs_ = std::move(waiting);
+    ValueId value = new_value(nullptr, form);
+    plan_.operands.push_back({value, form});
+    step.flops = static_cast<double>(num_elements(form->shape));
+    close_program(step, program);
     return value;
   }
 
   void make_contiguous(Operand& operand) {
-    if (is_row_contiguous(operand.shape, operand.layout.strides)) return;
-    auto program = std::make_shared<TileProgram>();
-    program->inputs.push_back(operand.dtype);
-    program->instrs.push_back({.op = TileOp::kCopy,
-                               .dtype = operand.dtype,
-                               .in_dtype = operand.dtype,
-                               .src = {0, kNoTile, kNoTile},
-                               .dst = 1});
-    program->outputs.push_back(1);
-    operand.value = copy_step(std::move(program), {operand}, operand.shape, operand.dtype);
-    operand.layout = {0, row_major(operand.shape)};
+    if (operand.form->contiguous) return;
+    TileProgram program;
+    program.inputs.push_back(operand.form->dtype);
+    const SharedForm* plain = plan_.catalog->form(operand.form->dtype, operand.form->shape);
+    operand.value = copy_step(program, &operand, plain);
+    operand.form = plain;
   }
 
-  void resolve_view(uint32_t i) {
-    Node* node = infos_[i].node;
+  void resolve_view(Info& info) {
+    Node* node = info.node;
     Node* in = node->inputs[0];
     Info& input = infos_[in->order];
-    --input.unseen;
-    Operand operand{kNone, in->dtype, in->shape, {}};
-    std::tie(operand.value, operand.layout) = as_pair(need(input));
+    need(input);
+    Operand operand{input.value, input.form};
     Layout out;
-    if (!node->def->view({in->shape, operand.layout, node->shape, node->attrs.get()}, out)) {
+    if (!node->def->view({in->shape, operand.form->layout, node->shape, node->attrs.get()}, out)) {
       make_contiguous(operand);
-      bool ok = node->def->view({in->shape, operand.layout, node->shape, node->attrs.get()}, out);
+      bool ok =
+          node->def->view({in->shape, operand.form->layout, node->shape, node->attrs.get()}, out);
       PLIMSOLL_ASSERT(ok);
     }
-    Info& info = infos_[i];
     info.value = operand.value;
-    info.layout = std::move(out);
+    info.form = form_of(node, out);
     info.state = Info::kValue;
+    bind(info);
   }
 
-  static std::pair<ValueId, Layout> as_pair(Place p) { return {p.value, std::move(p.layout)}; }
+  // Recorded, but neither made of anything nor a source: what a transform passes to a function.
+  static void refuse_placeholder(const Node& node) {
+    PLIMSOLL_CHECK(!(node.is(Node::kTracer) && node.inputs.empty()), ValueError,
+                   "[eval] expected arrays with values, got one of shape {} and {} that compile or "
+                   "vmap passes to a function while it records; choose with where instead of if, "
+                   "and read values outside of the function",
+                   to_string(node.shape), name_of(node.dtype));
+  }
 
-  void add_kernel_step(uint32_t i) {
-    Node* node = infos_[i].node;
+  void add_kernel_step(Info& info) {
+    Node* node = info.node;
     const graph::OpDef& def = *node->def;
-    std::vector<TensorSpec> out_specs =
-        node->is(Node::kTuple) ? *node->specs : std::vector<TensorSpec>{node->spec()};
+    refuse_placeholder(*node);
+    const TensorSpec own = node->spec();
+    std::span<const TensorSpec> out_specs(&own, 1);
+    if (node->is(Node::kTuple)) out_specs = *node->specs;
     Dtype key = node->inputs.empty() ? out_specs[0].dtype : node->inputs[0]->dtype;
     const device::KernelRow& row = builder_.row_of(def, key);
-
-    std::vector<Operand> inputs;
-    std::vector<TensorSpec> in_specs;
+    for (Node* in : node->inputs) need(infos_[in->order]);  // which may emit steps
+    inputs_.clear();
+    specs_.clear();
     for (size_t k = 0; k < node->inputs.size(); ++k) {
-      Info& input = infos_[node->inputs[k]->order];
-      --input.unseen;
-      Place place = need(input);
-      inputs.push_back({place.value, input.node->dtype, input.node->shape, place.layout});
+      const Info& input = infos_[node->inputs[k]->order];
+      inputs_.push_back({input.value, input.form});
       bool strided = k < 32 ? row.strided_inputs >> k & 1 : false;
-      if (!strided) make_contiguous(inputs.back());
-      in_specs.push_back(input.node->spec());
+      if (!strided) make_contiguous(inputs_.back());
+      specs_.push_back(input.node->spec());
     }
-    Step step;
-    open_step(step, inputs);
-    Info& info = infos_[i];
+    Step& step = open_step();
     for (size_t k = 0; k < out_specs.size(); ++k) {
-      ValueId v = new_value(node, out_specs[k].shape, out_specs[k].dtype, static_cast<uint16_t>(k));
-      if (k == 0) info.value = v;
-      plan_.operands.push_back(
-          {v, out_specs[k].dtype, out_specs[k].shape, {0, row_major(out_specs[k].shape)}});
+      const SharedForm* form = plan_.catalog->form(out_specs[k].dtype, out_specs[k].shape);
+      const ValueId v = new_value(node, form, static_cast<uint16_t>(k));
+      if (k == 0) info.value = v, info.form = form;
+      plan_.operands.push_back({v, form});
+      bind(node, form, v, static_cast<uint16_t>(k), info.kept);
     }
-    info.layout = {0, row_major(out_specs[0].shape)};
     info.state = node->is(Node::kTuple) ? Info::kTuple : Info::kValue;
-    OpInstance instance{in_specs, out_specs, node->attrs.get()};
+    OpInstance instance{specs_, out_specs, node->attrs.get()};
     step.def = &def;
-    step.attrs = node->attrs;
+    step.attrs = node->attrs.get();
     step.row = &row;
     step.workspace = row.workspace ? row.workspace(instance) : 0;
     step.carry = row.carry ? row.carry(instance) : 0;
     step.flops =
         def.flops ? def.flops(instance) : static_cast<double>(num_elements(out_specs[0].shape));
     step.can_fail = row.can_fail;
-    close_step(std::move(step));
+    close_step(step);
   }
 
-  // Which nodes get data, now or when a later step fails.
-  void bind() {
-    for (Info& info : infos_) {
-      Node* node = info.node;
-      if (node->available() || info.value == kNone) continue;
-      if (info.state == Info::kTuple) {
-        for (uint16_t k = 0; k < node->specs->size(); ++k)
-          add_binding(node, info.value + k, {0, row_major((*node->specs)[k].shape)}, k, info.kept);
-      } else {
-        add_binding(node, info.value, info.layout, 0, info.kept);
-      }
-    }
-  }
-
-  void add_binding(Node* node, ValueId value, const Layout& layout, uint16_t index, bool kept) {
-    if (kept) plan_.values[value].kept = true, plan_.values[value].donatable = false;
-    plan_.bindings.push_back({node, value, layout, index, kept});
-  }
-
+  static constexpr uint16_t kConstantTile = 0x8000;  // in sources_: a constant, not an input
   Builder& builder_;
   const BuildOptions& options_;
   Plan& plan_;
   std::vector<Info> infos_;
+  size_t edges_ = 0;
   std::vector<Group> groups_;
-  std::vector<uint32_t> parent_;
+  std::unordered_map<const memory::Buffer*, ValueId> by_buffer_;  // of those that are shared
+  // Of the step that is being made.
+  std::vector<Operand> inputs_;
+  std::vector<TensorSpec> specs_;
   std::vector<uint16_t> sources_;
-  std::vector<uint32_t> inner_;
-  std::unordered_map<const memory::Buffer*, ValueId> by_buffer_;
+  TileProgram program_;
+  uint16_t first_constant_ = 0;
 };
 
 Builder::Builder(const device::Backend& backend, const memory::Pool& pool)
@@ -539,9 +578,10 @@ const device::KernelRow& Builder::row_of(const graph::OpDef& def, Dtype dtype) {
 
 Plan Builder::build(std::span<const array> targets, const BuildOptions& options) {
   Plan plan;
+  plan.catalog = std::make_shared<Catalog>();
   Pass pass(*this, options, plan);
   pass.run(targets);
-  find_lifetimes(plan, options.donate);
+  find_donors(plan, options.donate);
   return plan;
 }
 
@@ -551,7 +591,7 @@ ValueId find_donor(const Plan& plan, StepId s) {
   const Step& step = plan.steps[s];
   if (step.can_fail || step.end == step.first_output) return kNone;
   const Operand& out = plan.operands[step.first_output];
-  if (plan.values[out.value].small) return kNone;
+  if (plan.values[out.value].small || plan.values[out.value].sunk) return kNone;
   auto inputs = plan.inputs(step);
   for (size_t k = 0; k < inputs.size(); ++k) {
     if (!step.program && !(k < 32 && step.row->in_place >> k & 1)) continue;
@@ -559,9 +599,10 @@ ValueId find_donor(const Plan& plan, StepId s) {
     const Operand& in = inputs[k];
     const Value& v = plan.values[in.value];
     bool dies = v.last_use == s && !v.kept && (v.producer != kNone || v.donatable);
-    bool same_bytes = v.nbytes == plan.values[out.value].nbytes && in.layout.offset == 0 &&
-                      size_of(in.dtype) == size_of(out.dtype) && in.shape == out.shape &&
-                      is_row_contiguous(in.shape, in.layout.strides);
+    bool same_bytes = v.nbytes == plan.values[out.value].nbytes && in.form->contiguous &&
+                      in.form->layout.offset == 0 &&
+                      size_of(in.form->dtype) == size_of(out.form->dtype) &&
+                      in.form->shape == out.form->shape;
     auto is_it = [&](const Operand& o) { return o.value == in.value; };
     if (dies && same_bytes && !v.pinned && std::count_if(inputs.begin(), inputs.end(), is_it) == 1)
       return in.value;
@@ -571,12 +612,16 @@ ValueId find_donor(const Plan& plan, StepId s) {
 
 }  // namespace
 
-void find_lifetimes(Plan& plan, bool donate) {
-  for (Value& v : plan.values) v.last_use = kNone;
-  for (StepId s = 0; s < plan.steps.size(); ++s)
-    for (const Operand& in : plan.inputs(plan.steps[s])) plan.values[in.value].last_use = s;
+void find_donors(Plan& plan, bool donate) {
   for (StepId s = 0; s < plan.steps.size(); ++s)
     plan.steps[s].donor = donate ? find_donor(plan, s) : kNone;
+}
+
+void find_lifetimes(Plan& plan, bool donate) {
+  for (Value& v : plan.values) v.first_use = v.last_use = kNone;
+  for (StepId s = 0; s < plan.steps.size(); ++s)
+    for (const Operand& in : plan.inputs(plan.steps[s])) note_use(plan.values[in.value], s);
+  find_donors(plan, donate);
 }
 
 }  // namespace plimsoll::plan

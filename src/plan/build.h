@@ -36,7 +36,9 @@ class Builder {
   uint32_t epoch_ = 0;
 };
 
-/// last_use of every value, and donors.
+/// First and last use of every value, and donors.
 void find_lifetimes(Plan& plan, bool donate);
+/// Whose buffer each step takes over, after the uses are known.
+void find_donors(Plan& plan, bool donate);
 
 }  // namespace plimsoll::plan

@@ -1,34 +1,95 @@
 // How steps are cut: tilings of steps, parts of operands, and the byte ranges that a tile holds.
 #pragma once
 
+#include "memory/pool.h"
 #include "plan/plan.h"
 
 namespace plimsoll::plan {
 
 /// The step's loops: the op's own, or every axis of an elementwise program.
 const Tiling& tiling_of(Plan& plan, StepId step);
-OpInstance instance_of(const Plan& plan, const Step& step, std::vector<TensorSpec>& in,
-                       std::vector<TensorSpec>& out);
 
-/// [begin, end) of one loop of a unit.
+/// [begin, end) of one loop of a nest.
 struct Window {
   int64_t begin = 0;
   int64_t end = 0;
 };
 
-/// Axis of the operand that loop `l` of the unit cuts, or kWhole. Operands count inputs first.
-int cut_axis(const Plan& plan, const Unit& unit, size_t loop, size_t body, size_t operand);
+/// The windows of one turn; loops run in ascending order, the last one fastest.
+void set_windows(const Nest& nest, size_t turn, std::span<Window> windows);
+size_t num_turns(const Nest& nest);
+
+/// Axis of the operand that loop `l` of the nest cuts, or kWhole. Operands count inputs first.
+int cut_axis(const Plan& plan, const Nest& nest, size_t loop, size_t body, size_t operand);
 
 /// The part of an operand that the windows leave.
-Operand cut(const Plan& plan, const Unit& unit, size_t body, size_t operand,
-            std::span<const Window> windows);
+Form cut(const Plan& plan, const Nest& nest, size_t body, size_t operand,
+         std::span<const Window> windows);
 
-/// Bytes of its value that must be resident while the windows hold: only cuts along the axis that
-/// is outermost in memory narrow it, so that ranges of consecutive tiles follow each other.
-ByteRange held_range(const Plan& plan, const Unit& unit, size_t body, size_t operand,
+/// Bytes of its value that must be resident while the windows hold. Axes narrow it from the
+/// outermost in memory inwards, as far as all axes outside of one are cut to a single index: so
+/// the ranges of consecutive tiles follow each other.
+ByteRange held_range(const Plan& plan, const Nest& nest, size_t body, size_t operand,
                      std::span<const Window> windows);
 
-/// True where a cut along `axis` narrows the held range of an operand.
-bool narrows(const Operand& operand, int axis);
+/// The operands of a nest that are one value, or those of them that are held apart.
+struct Access {
+  ValueId value = kNone;
+  bool made = false;                  // some step of the nest makes it
+  SmallVector<uint32_t, 4> operands;  // body << 16 | operand
+};
+std::vector<Access> accesses(const Plan& plan, const Nest& nest);
+/// Hull of what its operands hold.
+ByteRange held_range(const Plan& plan, const Nest& nest, const Access& access,
+                     std::span<const Window> windows);
+
+/// What a nest needs, kept apart from where it is decided.
+class NestShaper {
+ public:
+  NestShaper(Plan& plan, const device::Backend& backend, const memory::Pool& pool,
+             const Costs& costs = {})
+      : plan_(plan), backend_(backend), pool_(pool), costs_(costs) {}
+
+  /// Fills in which values are streamed, charges, traffic. `local` and loops are given.
+  void shape(Nest& nest);
+  /// A nest of one step within `budget`, the quickest by prediction that a search over its loops
+  /// finds; null where even the smallest tiles do not fit.
+  std::shared_ptr<Nest> fit(StepId step, Bytes budget);
+  /// All loops over their smallest tiles; null where the step has none.
+  std::shared_ptr<Nest> smallest(StepId step);
+  /// The least working set of the step: whole, or over its smallest tiles.
+  Bytes least(StepId step);
+  /// Charge of a buffer for so many bytes while it is in use alone, with its extent table.
+  Bytes charge_of(Bytes bytes) const;
+  /// Keeps streamed values resident, most often read ones first, as far as `budget` goes.
+  void promote(Nest& nest, Bytes budget);
+
+ private:
+  struct Held {
+    Bytes bytes = 0;
+    double moved = 0;  // bytes that pass through memory over all turns
+  };
+  Nest single(StepId step, std::span<const int> axes, std::span<const int64_t> tiles);
+  Held held(const Nest& nest, const Access& access) const;
+  Held hold_apart(Nest& nest, const Access& access, const Held& together) const;
+  ByteRange swept(const Nest& nest, const Access& access, size_t l) const;
+  bool moved_alike(const Nest& nest, const Access& access, std::span<const Window> first,
+                   std::span<const Window> next) const;
+  void shape_scratch(Nest& nest);
+  void shape_packing(Nest& nest);
+  Bytes workspace_of(const Nest& nest, size_t body, std::vector<Window> windows, bool carry) const;
+  Bytes most_workspace(const Nest& nest, size_t body) const;
+  std::shared_ptr<Nest> fit_axes(StepId step, std::span<const int> axes, Bytes budget);
+  std::shared_ptr<Nest> grow(StepId step, std::span<const int> axes, Bytes budget);
+  std::vector<int> order_of_loops(StepId step);
+  std::vector<std::vector<int>> choices_of_loops(StepId step);
+  void align_outer(StepId step, std::span<const int> axes, Bytes budget, Nest& best);
+  double seconds_of(StepId step, const Nest& nest, bool overlap) const;
+
+  Plan& plan_;
+  const device::Backend& backend_;
+  const memory::Pool& pool_;
+  const Costs costs_;
+};
 
 }  // namespace plimsoll::plan

@@ -1,13 +1,19 @@
 #include "runtime/context.h"
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 
 #include "backends/cpu/backend.h"
 #include "base/check.h"
+#include "core/half.h"
 #include "plan/schedule.h"
+#include "runtime/calibrate.h"
 #include "runtime/eval.h"
+#include "runtime/show.h"
+#include "runtime/strided_copy.h"
 
 namespace plimsoll::runtime {
 namespace {
@@ -18,8 +24,17 @@ std::optional<std::string> environment(const char* name) {
   return std::string(value);
 }
 
-// Slab pages and staging beside an evaluation at its floor.
-constexpr Bytes kSlack = 8 * kMiB;
+// A size in the environment; an error names the setting that it is about.
+std::optional<Bytes> bytes_in_environment(const char* name) {
+  auto text = environment(name);
+  if (!text) return std::nullopt;
+  try {
+    return parse_bytes(std::string_view(*text));
+  } catch (const ValueError& e) {
+    std::string_view what = e.what();
+    throw ValueError(fmt::format("[{}] {}", name, what.substr(what.find("] ") + 2)));
+  }
+}
 
 Bytes process_margin(Bytes limit) { return std::max<Bytes>(16 * kMiB, limit / 100); }
 
@@ -42,42 +57,97 @@ void run_in(device::Backend& backend, F&& f) {
   if (call.error) std::rethrow_exception(call.error);
 }
 
+// A number that no other thread ever has; the system's come again.
+uint64_t this_thread() {
+  static std::atomic<uint64_t> last{0};
+  thread_local const uint64_t kThread = ++last;
+  return kThread;
+}
+
+void set_pressure(const std::string& text, ContextOptions& options) {
+  const std::pair<const char*, bool plan::Pressure::*> kNames[] = {
+      {"tiny-limit", &plan::Pressure::tiny_limit},
+      {"spill-always", &plan::Pressure::spill_always},
+      {"recompute-always", &plan::Pressure::recompute_always},
+      {"smallest-tiles", &plan::Pressure::smallest_tiles},
+      {"no-cache", &plan::Pressure::no_cache}};
+  for (auto& [name, member] : kNames) {
+    if (text != name) continue;
+    options.pressure.*member = true;
+    if (options.pressure.no_cache) options.pool.cache_limit = 0;
+    return;
+  }
+  throw ValueError(
+      fmt::format("[PLIMSOLL_PRESSURE] expected tiny-limit, spill-always, "
+                  "recompute-always, smallest-tiles or no-cache, got {}",
+                  text));
+}
+
 }  // namespace
 
 ContextOptions ContextOptions::from_environment() {
   ContextOptions o;
   if (auto text = environment("PLIMSOLL_MEMORY_STRICT")) o.strict = *text != "0";
   if (auto text = environment("PLIMSOLL_SPILL_DIR")) o.spill_directory = *text;
-  if (auto text = environment("PLIMSOLL_SPILL_LIMIT"))
-    o.spill_limit = parse_bytes(std::string_view(*text));
+  if (auto bytes = bytes_in_environment("PLIMSOLL_SPILL_LIMIT")) o.spill_limit = *bytes;
+  // For tests: small shapes exercise everything where blocks and extents are small.
+  if (auto bytes = bytes_in_environment("PLIMSOLL_SLAB_THRESHOLD")) o.pool.slab_threshold = *bytes;
+  if (auto bytes = bytes_in_environment("PLIMSOLL_EXTENT_BYTES")) o.pool.extent_bytes = *bytes;
+  if (auto text = environment("PLIMSOLL_PRESSURE")) set_pressure(*text, o);
+  if (auto text = environment("PLIMSOLL_FAULTS"); text && *text != "0") {
+    static FaultPlan* faults = new FaultPlan;  // never destroyed, like the Context that asks it
+    o.faults = faults;
+  }
   return o;
 }
 
 Context::Context(ContextOptions options)
     : options_(std::move(options)),
       host_(memory::read_host_limits()),
-      ledger_(host_.default_limit) {
+      ledger_(host_.default_limit, options_.faults) {
   pool_ = std::make_unique<memory::Pool>(ledger_, resource_, options_.faults, options_.pool);
   store_ = std::make_unique<memory::SpillStore>(
-      ledger_,
       memory::SpillStore::Options{.directory = options_.spill_directory,
                                   .limit = options_.spill_limit},
       options_.faults);
   backend_ = cpu::make_backend({.threads = options_.threads});
-  builder_ = std::make_unique<plan::Builder>(*backend_, *pool_);
+  planner_ = std::make_unique<plan::Planner>(*backend_, *pool_, plan::Costs{}, options_.pressure,
+                                             store_.get());
+  // Where tests force small blocks or faults, default costs keep plans the same everywhere.
+  if (!options_.faults && !options_.pressure.any() && options_.pool.extent_bytes >= 2 * kMiB)
+    planner_->set_calibration(
+        [this] { return calibrate(*backend_, *pool_, options_.spill_directory); });
   limit_source_ = "0.8 × " + host_.decided_by;
   process_baseline_ = memory::process_memory().resident;
   strict_ = options_.strict.value_or(false);
   if (options_.limit) {
     ledger_.set_limit(*options_.limit);
     limit_source_ = "the program";
-  } else if (auto text = environment("PLIMSOLL_MEMORY_LIMIT")) {
-    set_process_limit(parse_bytes(std::string_view(*text)));
+  } else if (auto bytes = bytes_in_environment("PLIMSOLL_MEMORY_LIMIT")) {
+    set_process_limit(*bytes);
   }
+  wanted_limit_ = process_limit_ ? memory::Ledger::kNoLimit : ledger_.limit();
   previous_ = graph::install_evaluator(this);
 }
 
 Context::~Context() { graph::install_evaluator(previous_); }
+
+void Context::check_process() {
+  if (platform::fork_count() == forks_) [[likely]]
+    return;
+  PLIMSOLL_CHECK(!used_, Error,
+                 "[fork] expected the process that made the arrays, got a forked child, which may "
+                 "only read those in memory; use the \"spawn\" start method of multiprocessing");
+  forks_ = platform::fork_count();
+  std::construct_at(&mutex_, interrupt_poll_);  // a parent's thread may have held it
+  pool_->adopt_process();
+  store_->adopt_process();
+}
+
+std::unique_lock<PatientMutex> Context::enter() {
+  check_process();
+  return std::unique_lock(mutex_);
+}
 
 Context& Context::current() {
   // Never destroyed: arrays of a program that exits may outlive every other static.
@@ -89,116 +159,188 @@ Context& Context::current() {
 
 // What is resident besides the engine's bytes counts inside a process limit.
 void Context::set_process_limit(Bytes limit) {
-  Bytes besides = process_baseline_ + process_margin(limit);
-  PLIMSOLL_CHECK(limit > besides, ValueError,
+  process_limit_ = limit;
+  Bytes room = room_in_process();
+  PLIMSOLL_CHECK(room > 0, ValueError,
                  "[PLIMSOLL_MEMORY_LIMIT] expected more than {}, which the process has in use "
                  "already, got {}",
-                 format_bytes(besides), format_bytes(limit));
-  ledger_.set_limit(limit - besides);
+                 format_bytes(process_baseline_ + process_margin(limit)), format_bytes(limit));
+  ledger_.set_limit(room);
   limit_source_ = "PLIMSOLL_MEMORY_LIMIT";
 }
 
-namespace {
-
-// Bytes of the values that a step touches, each counted once, and its workspace.
-Bytes working_set(const plan::Plan& plan, const plan::Step& step) {
-  Bytes total = plan::fresh_bytes(plan, step);
-  auto inputs = plan.inputs(step);
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    bool first = true;
-    for (size_t j = 0; j < i; ++j) first &= inputs[j].value != inputs[i].value;
-    if (first) total += plan.values[inputs[i].value].bytes;
-  }
-  return total;
+// What the process limit leaves to the engine now: the interpreter and its libraries grow.
+Bytes Context::room_in_process() const {
+  Bytes resident = memory::process_memory().resident;
+  Bytes ours = ledger_.used();
+  Bytes besides = std::max(process_baseline_, resident - std::min(resident, ours)) +
+                  process_margin(*process_limit_);
+  return *process_limit_ - std::min(*process_limit_, besides);
 }
 
-void find_floor(plan::Plan& plan) {
-  plan.floor = 0;
-  for (plan::StepId s = 0; s < plan.steps.size(); ++s) {
-    Bytes need = working_set(plan, plan.steps[s]);
-    if (need <= plan.floor) continue;
-    plan.floor = need;
-    plan.floor_step = s;
+Context::Limits Context::limits() const {
+  Limits all{wanted_limit_, strict_, memory::Ledger::kNoLimit, 0};
+  if (const Bytes room = process_limit_ ? room_in_process() : all.limit; room < all.limit) {
+    all.limit = room;
+    all.besides = *process_limit_ - room;
+  }
+  if (all.strict) all.cap = all.limit;
+  std::lock_guard lock(scope_mutex_);
+  for (const Scope& scope : scopes_) {
+    if (scope.thread != this_thread()) continue;
+    if (scope.limit < all.limit) {
+      all.limit = scope.limit;
+      all.besides = 0;
+    }
+    all.strict = scope.strict;
+    if (scope.strict) all.cap = std::min(all.cap, scope.limit);
+  }
+  return all;
+}
+
+// Puts the calling thread's limit in force.
+Context::Limits Context::admit() {
+  Limits mine = limits();
+  ledger_.set_limit(mine.limit);
+  evict_to(mine.limit);
+  return mine;
+}
+
+// As admit, for a request that the process's own growth may have left no room for.
+void Context::admit_request() {
+  if (const Limits mine = admit(); mine.limit == 0 && mine.besides > 0) {
+    throw OutOfMemory(fmt::format(
+        "[allocate] expected room beside the interpreter and its libraries, got none: they take {} "
+        "with their margin, and the limit of the process is {}; raise it",
+        format_bytes(process_margin(*process_limit_) + memory::process_memory().resident -
+                     ledger_.used()),
+        format_bytes(*process_limit_)));
   }
 }
 
-}  // namespace
-
-// Whole steps. Where one of them does not fit, chains are fused less.
-plan::Plan Context::make_plan(std::span<const array> outputs, Bytes budget) {
-  constexpr plan::BuildOptions kOptions[] = {
-      {}, {.max_members = 16, .max_inputs = 3}, {.fuse = false}};
-  Bytes fixed = ledger_.used(memory::Tag::kMetadata) + ledger_.used(memory::Tag::kLibrary) +
-                pool_->exported_bytes();
-  plan::Plan plan;
-  for (const plan::BuildOptions& options : kOptions) {
-    plan = builder_->build(outputs, options);
-    plan::find_lifetimes(plan, options.donate);
-    plan::schedule_default(plan);
-    find_floor(plan);
-    plan.floor += fixed;
-    plan.limit = budget;
-    if (plan.floor <= budget) break;
+uint64_t Context::open_scope(Bytes limit, bool strict) {
+  auto lock = enter();
+  uint64_t id = 0;
+  {
+    std::lock_guard guard(scope_mutex_);
+    id = ++last_scope_;
+    scopes_.push_back({id, this_thread(), limit, strict});
   }
-  if (plan.peak + fixed > budget) plan.stage = plan.floor > budget ? "refused" : "evict";
-  return plan;
+  try {
+    admit();
+  } catch (...) {  // what is above the limit could not be spilled
+    close_scope(id);
+    throw;
+  }
+  return id;
 }
 
-namespace {
+void Context::close_scope(uint64_t id) {
+  if (pool_->in_forked_child()) return;
+  mutex_.lock_undisturbed();
+  std::lock_guard lock(mutex_, std::adopt_lock);
+  {
+    std::lock_guard guard(scope_mutex_);
+    std::erase_if(scopes_, [&](const Scope& scope) { return scope.id == id; });
+  }
+  ledger_.set_limit(limits().limit);
+}
 
-[[noreturn]] void refuse(const plan::Plan& plan, Bytes fixed, Bytes pinned, Bytes spill_room,
-                         std::vector<std::pair<std::string, size_t>> pinned_by) {
+void Context::refuse(const plan::Plan& plan, Bytes besides) {
   const plan::Step& step = plan.steps[plan.floor_step];
   std::string what = plan::describe(plan, step);
-  MemoryLimitError error(
-      fmt::format("this evaluation needs {} and the limit is {}.\n"
-                  "  largest step   {}\n"
-                  "  fixed {} · pinned by you {}\n"
-                  "  The smallest limit that works is {} ({} bytes).",
-                  format_bytes(plan.floor), format_bytes(plan.limit), what, format_bytes(fixed),
-                  format_bytes(pinned), format_bytes(plan.floor), plan.floor));
-  error.limit = plan.limit;
-  error.required = error.floor = plan.floor;
+  Bytes fixed = plan.fixed + plan.slabs;
+  MemoryLimitError error(explain_refusal(plan, besides));
+  error.limit = plan.limit + besides;
+  error.required = error.floor = plan.floor + besides;
   error.operation = what;
-  error.breakdown = {{"step", plan.floor - fixed}, {"fixed", fixed}, {"pinned", pinned}};
-  error.pinned = std::move(pinned_by);
-  error.spill_available = spill_room;
+  error.breakdown = {
+      {"step", plan.floor - fixed - plan.pinned}, {"fixed", fixed}, {"pinned", plan.pinned}};
+  for (const memory::PinnedBy& p : pool_->exports()) error.pinned.emplace_back(p.owner, p.bytes);
+  error.spill_available = store_->available();
   throw error;
 }
 
-}  // namespace
+void Context::eval(std::span<const array> outputs) { evaluate(outputs, {}); }
 
-void Context::eval(std::span<const array> outputs) {
-  std::lock_guard lock(mutex_);
-  auto begin = std::chrono::steady_clock::now();
-  Bytes limit = ledger_.limit();
-  plan::Plan plan = make_plan(outputs, limit);
+void Context::eval_into(std::span<const array> outputs,
+                        std::span<const std::shared_ptr<memory::FileSink>> sinks) {
+  auto lock = enter();
+  std::vector<plan::Sink> wanted;
+  for (size_t i = 0; i < outputs.size(); ++i)
+    if (!outputs[i].is_available()) wanted.push_back({outputs[i].node(), sinks[i]});
+  std::vector<const memory::FileSink*> filled;
+  evaluate(outputs, wanted, &filled);
+  for (size_t i = 0; i < outputs.size(); ++i)
+    if (std::find(filled.begin(), filled.end(), sinks[i].get()) == filled.end())
+      write_out(outputs[i], *sinks[i]);
+}
+
+// Contiguous bytes go as they are, whether resident or not, a piece at a time.
+void Context::write_out(const array& a, memory::FileSink& sink) {
+  const graph::Node& node = *a.node();
+  const Bytes total = a.nbytes();
+  if (total == 0) return;
+  bool small = total <= pool_->options().extent_bytes;
+  bool contiguous = !node.is(graph::Node::kConstant) &&
+                    is_row_contiguous(node.shape, node.storage->layout.strides);
+  PLIMSOLL_CHECK(small || contiguous, Error,
+                 "[save] expected a row-contiguous array, got a strided view of {}; copy it first",
+                 format_bytes(total));
+  const Bytes piece = std::min<Bytes>(total, pool_->options().extent_bytes);
+  plan::Plan none;
   EvaluationReport report;
-  report.limit = limit;
-  report.planned_peak = plan.peak;
-  report.nodes = plan.nodes;
-  report.stage = plan.stage;
+  Machine machine{*backend_, *pool_, *store_, {}, interrupt_poll_};
+  Executor executor(machine, none, report);
+  memory::BufferRef staging = executor.allocate(piece, memory::Tag::kStaging);
+  memory::Pin pin = staging->pin();
+  if (!contiguous) {
+    copy_out(node, pin.data());
+    return sink.write({pin.data(), total}, 0);
+  }
+  const graph::Storage& s = *node.storage;
+  Bytes first = static_cast<Bytes>(s.layout.offset) * size_of(node.dtype);
+  for (Bytes at = 0; at < total; at += piece) {
+    Bytes bytes = std::min(piece, total - at);
+    store_->copy_out(s.buffer, {first + at, first + at + bytes}, pin.data());
+    sink.write({pin.data(), bytes}, at);
+  }
+}
+
+void Context::evaluate(std::span<const array> outputs, std::span<const plan::Sink> sinks,
+                       std::vector<const memory::FileSink*>* filled) {
+  auto lock = enter();
+  used_ = true;
+  auto begin = std::chrono::steady_clock::now();
+  const Limits mine = admit();
+  const Bytes limit = mine.limit;
+  plan::Plan plan = planner_->plan(outputs, limit, sinks);
   if (plan.floor > limit) {
-    Bytes pinned = pool_->exported_bytes();
-    std::vector<std::pair<std::string, size_t>> owners;
-    for (const memory::PinnedBy& p : pool_->exports()) owners.emplace_back(p.owner, p.bytes);
-    if (strict_)
-      refuse(plan, plan.floor - working_set(plan, plan.steps[plan.floor_step]), pinned,
-             store_->available(), std::move(owners));
+    if (mine.strict || plan.floor > mine.cap) refuse(plan, mine.besides);
     std::string what = plan::describe(plan, plan.steps[plan.floor_step]);
     warn(what, fmt::format("[eval] the limit of {} was raised to {} for this evaluation, the "
                            "least that {} needs",
                            format_bytes(limit), format_bytes(plan.floor), what));
-    ledger_.set_limit(plan.floor + kSlack);
+    plan = planner_->plan(outputs, plan.floor, sinks);
   }
-  Machine machine{*backend_, *pool_, *store_, interrupt_poll_};
+  PLIMSOLL_ASSERT(!plan.actions.empty() || plan.steps.empty());
+  EvaluationReport report;
+  report.limit = plan.limit;
+  report.planned_peak = plan.peak;
+  report.nodes = plan.nodes;
+  report.stage = plan.stage;
   peak_seen_ = peak_memory();
+  ledger_.set_limit(plan.limit);
+  if (ledger_.used() > plan.limit) pool_->trim(ledger_.used() - plan.limit);
   ledger_.reset_peak();
   report.planning_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  if (filled)
+    for (auto& [value, sink] : plan.sinks) filled->push_back(sink.get());
   auto finish = [&] {
+    plan = {};  // its references would keep others from being evicted
     ledger_.set_limit(limit);
-    if (plan.floor > limit) evict_to(limit);
+    if (report.limit > limit) evict_to(limit);
     report.peak = ledger_.peak();
     report.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -206,13 +348,30 @@ void Context::eval(std::span<const array> outputs) {
     last_ = report;
   };
   try {
-    Executor executor(machine, plan, report);
-    run_in(*backend_, [&] { executor.run(); });
+    run(plan, report);
   } catch (...) {
     finish();
     throw;
   }
   finish();
+}
+
+void Context::run(plan::Plan& plan, EvaluationReport& report) {
+  Machine machine{*backend_, *pool_, *store_, {}, interrupt_poll_};
+  // A full disk is an error of the plan, not of its middle.
+  if (plan.spill_space > 0) {
+    const Bytes room = store_->available();
+    if (plan.spill_space > room)
+      throw IoError(
+          fmt::format("[eval] expected {} of spill space under the memory limit of {}, got "
+                      "room for {}; free disk space, raise PLIMSOLL_SPILL_LIMIT, set "
+                      "PLIMSOLL_SPILL_DIR to another folder, or raise the memory limit",
+                      format_bytes(plan.spill_space), format_bytes(plan.limit), format_bytes(room)),
+          ENOSPC);
+    machine.space = store_->reserve_space(plan.spill_space);
+  }
+  Executor executor(machine, plan, report);
+  run_in(*backend_, [&] { executor.run(); });
 }
 
 void Context::reset_peak_memory() {
@@ -222,6 +381,7 @@ void Context::reset_peak_memory() {
 
 void Context::warn(const std::string& cause, const std::string& text) {
   if (std::find(warned_.begin(), warned_.end(), cause) != warned_.end()) return;
+  if (warned_.size() == 1000) warned_.clear();  // causes name shapes, which have no end
   warned_.push_back(cause);
   if (warning_handler_) warning_handler_(text);
 }
@@ -229,54 +389,61 @@ void Context::warn(const std::string& cause, const std::string& text) {
 void Context::async_eval(std::span<const array> outputs) { eval(outputs); }
 
 memory::BufferRef Context::allocate(size_t bytes) {
-  std::lock_guard lock(mutex_);
+  auto lock = enter();
+  used_ = true;
+  admit_request();
   plan::Plan empty;
   EvaluationReport report;
-  Machine machine{*backend_, *pool_, *store_, interrupt_poll_};
+  Machine machine{*backend_, *pool_, *store_, {}, interrupt_poll_};
   Executor executor(machine, empty, report);
   return executor.allocate(bytes, memory::Tag::kBuffer);
 }
 
+memory::BufferRef Context::allocate_from(size_t bytes, std::shared_ptr<memory::FileSource> source) {
+  if (bytes == 0 || pool_->shape_of(bytes).small) {
+    memory::BufferRef buffer = allocate(bytes);
+    if (bytes > 0) source->read({buffer->pin().data(), bytes}, 0);
+    return buffer;
+  }
+  auto lock = enter();
+  used_ = true;
+  admit_request();
+  make_room(pool_->metadata_of(bytes));
+  memory::BufferRef buffer = pool_->make(bytes);
+  buffer->set_source(std::move(source));
+  return buffer;
+}
+
 void* Context::allocate_metadata(size_t bytes) {
+  check_process();
   if (void* p = pool_->metadata().try_allocate(bytes)) return p;
-  throw OutOfMemory("[record] expected room for a node, got none; raise the memory limit");
+  std::lock_guard lock(mutex_);
+  admit_request();
+  make_room(memory::MetadataArena::kChunkBytes);
+  if (void* p = pool_->metadata().try_allocate(bytes)) return p;
+  throw OutOfMemory(
+      fmt::format("[record] expected room for one more operation, got none: {} of the limit of {} "
+                  "is in use, {} of it by operations that were recorded and not evaluated; call "
+                  "eval more often, let go of arrays, or raise the limit",
+                  format_bytes(ledger_.used()), format_bytes(ledger_.limit()),
+                  format_bytes(ledger_.used(memory::Tag::kMetadata))));
 }
 
 void Context::free_metadata(void* p, size_t bytes) noexcept {
-  pool_->metadata().deallocate(p, bytes);
+  if (!pool_->in_forked_child()) pool_->metadata().deallocate(p, bytes);
 }
 
 namespace {
 
-// Elements in row-major order out of a strided layout, one inner row at a time.
-void gather_rows(const std::byte* base, const Shape& shape, const Strides& strides, size_t item,
-                 std::byte*& out, size_t axis) {
-  if (axis == shape.size()) {
-    std::memcpy(out, base, item);
-    out += item;
-    return;
-  }
-  for (int64_t i = 0; i < shape[axis]; ++i)
-    gather_rows(base + i * strides[axis] * static_cast<int64_t>(item), shape, strides, item, out,
-                axis + 1);
-}
-
 void write_constant(const TileConstant& c, std::byte* out) {
   auto put = [&](auto v) { std::memcpy(out, &v, sizeof v); };
-  auto half = [&](bool bfloat) {
-    auto f = static_cast<float>(c.real);
-    uint32_t bits = std::bit_cast<uint32_t>(f);
-    if (bfloat) return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-    _Float16 h = static_cast<_Float16>(f);
-    return std::bit_cast<uint16_t>(h);
-  };
   switch (c.dtype) {
     case Dtype::kBool:
       return put(static_cast<uint8_t>(c.integer != 0));
     case Dtype::kFloat16:
-      return put(half(false));
+      return put(to_float16(static_cast<float>(c.real)));
     case Dtype::kBfloat16:
-      return put(half(true));
+      return put(to_bfloat16(static_cast<float>(c.real)));
     case Dtype::kFloat32:
       return put(static_cast<float>(c.real));
     case Dtype::kFloat64:
@@ -291,39 +458,127 @@ void write_constant(const TileConstant& c, std::byte* out) {
 }  // namespace
 
 void Context::copy_out(const graph::Node& node, void* out) {
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_, std::defer_lock);
+  bool forked = pool_->in_forked_child();  // reads what is in memory, and takes no lock
+  if (!forked) lock.lock();
   auto* to = static_cast<std::byte*>(out);
   if (node.is(graph::Node::kConstant)) return write_constant(node.constant, to);
   const graph::Storage& s = *node.storage;
   size_t item = size_of(node.dtype);
   if (num_elements(node.shape) == 0) return;
-  Bytes staging = 2 * pool_->options().extent_bytes;  // what the store copies through
-  if (ledger_.available() < staging)
-    evict_to(ledger_.limit() > staging ? ledger_.limit() - staging : 0);
+  if (!forked) {
+    admit();
+    make_room(2 * pool_->options().extent_bytes);  // what the store copies through
+  }
   ElementSpan span = element_span(node.shape, s.layout);
   ByteRange range{static_cast<Bytes>(span.first) * item, static_cast<Bytes>(span.last + 1) * item};
   if (is_row_contiguous(node.shape, s.layout.strides)) return store_->copy_out(s.buffer, range, to);
-  std::vector<std::byte> bytes(range.size());
-  store_->copy_out(s.buffer, range, bytes.data());
-  const std::byte* base = bytes.data() + s.layout.offset * static_cast<int64_t>(item) -
-                          static_cast<int64_t>(range.begin);
-  gather_rows(base, node.shape, s.layout.strides, item, to, 0);
+  const Bytes piece = std::min<Bytes>(range.size(), pool_->options().extent_bytes);
+  if (forked) {
+    std::vector<std::byte> own(piece);
+    return copy_strided(*store_, s.buffer, node.shape, s.layout, item, {own.data(), piece}, to);
+  }
+  const Bytes charged = pool_->shape_of(piece).bytes;
+  make_room(charged + 2 * pool_->options().extent_bytes);
+  auto staging = pool_->try_make_resident(piece, memory::Tag::kStaging);
+  PLIMSOLL_CHECK(
+      staging, OutOfMemory,
+      "[copy] expected {} to read a strided array through, got a refusal under the limit "
+      "of {}; raise the limit",
+      format_bytes(charged), format_bytes(ledger_.limit()));
+  memory::Pin pin = (*staging)->pin();
+  copy_strided(*store_, s.buffer, node.shape, s.layout, item, {pin.data(), piece}, to);
+}
+
+void Context::copy_out(const graph::Node& node, ByteRange range, void* out) {
+  std::unique_lock lock(mutex_, std::defer_lock);
+  bool forked = pool_->in_forked_child();
+  if (!forked) lock.lock();
+  auto* to = static_cast<std::byte*>(out);
+  if (range.empty()) return;
+  if (node.is(graph::Node::kConstant)) {
+    std::array<std::byte, 8> whole{};
+    write_constant(node.constant, whole.data());
+    std::memcpy(to, whole.data() + range.begin, range.size());
+    return;
+  }
+  const graph::Storage& s = *node.storage;
+  PLIMSOLL_ASSERT(is_row_contiguous(node.shape, s.layout.strides));
+  Bytes begin = static_cast<Bytes>(s.layout.offset) * size_of(node.dtype);
+  if (!forked) {
+    admit();
+    make_room(2 * pool_->options().extent_bytes);
+  }
+  store_->copy_out(s.buffer, {begin + range.begin, begin + range.end}, to);
+}
+
+void Context::make_resident(const memory::BufferRef& buffer) {
+  if (buffer->resident(buffer->all())) return;
+  Bytes limit = admit().limit, staging = 2 * pool_->options().extent_bytes;
+  Bytes need = pool_->shape_of(buffer->size()).bytes + staging;
+  if (ledger_.available() < need) evict_to(limit > need ? limit - need : 0);
+  std::optional<memory::Reservation> room =
+      pool_->try_reserve(buffer->bytes_spilled(buffer->all()));
+  if (!room) {
+    MemoryLimitError error(
+        fmt::format("[export] expected room for an array of {} under the limit of {}; copy it with "
+                    "numpy.array(a), which reads it piece by piece, or raise the limit",
+                    format_bytes(buffer->size()), format_bytes(limit)));
+    error.limit = limit;
+    error.required = need;
+    throw error;
+  }
+  memory::Ticket ticket = store_->read(buffer, buffer->all(), *room);
+  store_->wait(ticket);
+}
+
+memory::ExportPin Context::export_view(graph::Node& node, std::string owner) {
+  auto lock = enter();
+  size_t bytes = num_elements(node.shape) * size_of(node.dtype);
+  if (!node.storage->buffer->small() && bytes * 4 <= node.storage->buffer->size()) {
+    memory::BufferRef own = allocate(bytes);
+    copy_out(node, own->pin().data());
+    own->mark_written(own->all());
+    *node.storage = {std::move(own), {0, row_major(node.shape)}};
+  }
+  const memory::BufferRef& buffer = node.storage->buffer;
+  make_resident(buffer);
+  buffer->mark_written(buffer->all());  // whoever holds the view may write
+  return buffer->export_pin(std::move(owner));
 }
 
 size_t Context::set_limit(size_t limit, std::optional<bool> strict) {
-  std::lock_guard lock(mutex_);
+  auto lock = enter();
   if (strict) strict_ = *strict;
-  size_t previous = ledger_.set_limit(limit);
+  const Bytes before = wanted_limit_.exchange(limit);
+  try {
+    admit();
+  } catch (...) {
+    wanted_limit_ = before;
+    ledger_.set_limit(limits().limit);
+    throw;
+  }
   limit_source_ = "set_memory_limit";
-  evict_to(limit);
-  return previous;
+  return process_limit_ ? std::min(before, room_in_process()) : before;
+}
+
+void Context::make_room(Bytes bytes) {
+  if (ledger_.available() < bytes) evict_to(ledger_.limit() > bytes ? ledger_.limit() - bytes : 0);
+}
+
+size_t Context::set_wired_limit(size_t limit) {
+  PLIMSOLL_CHECK(limit <= host_.physical, ValueError,
+                 "[set_wired_limit] expected at most the {} of physical memory, got {}",
+                 format_bytes(host_.physical), format_bytes(limit));
+  return wired_limit_.exchange(limit);
 }
 
 void Context::evict_to(Bytes limit) {
-  if (ledger_.used() > limit) pool_->trim(ledger_.used() - limit);
+  if (ledger_.used() <= limit) return;
+  pool_->trim(ledger_.used() - limit);
   for (const memory::BufferRef& buffer : pool_->live_buffers()) {
     if (ledger_.used() <= limit) return;
-    if (memory::SpillStore::space_for(*buffer, buffer->all()) > 0) {
+    if (buffer->dirty_bytes(buffer->all()) > 0) {
       memory::Ticket ticket = store_->write(buffer, buffer->all());
       store_->wait(ticket);
     }
@@ -332,47 +587,17 @@ void Context::evict_to(Bytes limit) {
 }
 
 MemoryPlan Context::dry_run(std::span<const array> outputs, std::optional<Bytes> limit) {
-  std::lock_guard lock(mutex_);
-  plan::Plan p = make_plan(outputs, limit.value_or(ledger_.limit()));
-  MemoryPlan out;
-  out.limit = p.limit;
-  out.peak = p.peak;
-  out.unlimited_peak = p.unlimited_peak;
-  out.floor = p.floor;
-  out.stage = p.stage;
-  plan::Costs costs;
-  Bytes resident = 0;
-  for (const plan::Action& a : p.actions) {
-    PlanAction action;
-    if (a.kind == plan::ActionKind::kRun) {
-      const plan::Step& step = p.steps[p.units[a.id].body[0]];
-      Bytes fresh = plan::fresh_bytes(p, step);
-      action.kind = "run";
-      action.operation = plan::describe(p, step);
-      action.bytes = fresh;
-      action.seconds = plan::step_seconds(step, costs);
-      resident += fresh - step.workspace - step.carry;
-      action.resident = resident + step.workspace + step.carry;
-    } else {
-      action.kind = a.kind == plan::ActionKind::kLoad ? "load" : "free";
-      action.bytes = p.values[a.id].bytes;
-      if (a.kind == plan::ActionKind::kFree) resident -= std::min(resident, action.bytes);
-      action.resident = resident;
-    }
-    out.seconds += action.seconds;
-    out.actions.push_back(std::move(action));
-  }
-  out.unlimited_seconds = out.seconds;
-  if (p.peak_unit != plan::kNone)
-    out.peak_operation = plan::describe(p, p.steps[p.units[p.peak_unit].body[0]]);
-  return out;
+  auto lock = enter();
+  return runtime::show(planner_->dry_run(outputs, limit.value_or(limits().limit)),
+                       planner_->costs());
 }
 
 MemoryReport Context::report() {
-  std::lock_guard lock(mutex_);
+  auto lock = enter();
   using memory::Tag;
   MemoryReport r;
-  r.limit = ledger_.limit();
+  const Limits mine = limits();
+  r.limit = mine.limit;
   r.used = ledger_.used();
   r.active = ledger_.used(Tag::kBuffer);
   r.cache = ledger_.used(Tag::kCache);
@@ -383,7 +608,7 @@ MemoryReport Context::report() {
   r.spilled = store_->stats().stored;
   r.pinned = pool_->exported_bytes();
   r.process_baseline = process_baseline_;
-  r.strict = strict_;
+  r.strict = mine.strict;
   r.limit_source = limit_source_;
   for (const memory::PinnedBy& p : pool_->exports()) r.pinned_by.emplace_back(p.owner, p.bytes);
   return r;
@@ -414,27 +639,22 @@ void async_eval(std::span<const array> outputs) { Context::current().async_eval(
 size_t set_memory_limit(size_t limit, std::optional<bool> strict) {
   return Context::current().set_limit(limit, strict);
 }
-size_t get_memory_limit() { return Context::current().ledger().limit(); }
-bool get_memory_strict() { return Context::current().strict(); }
+size_t get_memory_limit() { return Context::current().limits().limit; }
+bool get_memory_strict() { return Context::current().limits().strict; }
 size_t get_active_memory() { return Context::current().ledger().used(memory::Tag::kBuffer); }
 size_t get_peak_memory() { return Context::current().peak_memory(); }
 void reset_peak_memory() { Context::current().reset_peak_memory(); }
 size_t get_cache_memory() { return Context::current().pool().cache_bytes(); }
 size_t set_cache_limit(size_t limit) { return Context::current().pool().set_cache_limit(limit); }
 void clear_cache() { Context::current().pool().clear_cache(); }
-size_t set_wired_limit(size_t limit) {
-  static std::atomic<size_t> wired{0};
-  return wired.exchange(limit);
-}
+size_t set_wired_limit(size_t limit) { return Context::current().set_wired_limit(limit); }
 size_t parse_bytes(const std::string& text) {
   return static_cast<size_t>(parse_bytes(std::string_view(text)));
 }
 
 MemoryLimitScope::MemoryLimitScope(size_t limit, bool strict)
-    : previous_(get_memory_limit()), previous_strict_(get_memory_strict()) {
-  set_memory_limit(std::min(limit, previous_), strict);
-}
-MemoryLimitScope::~MemoryLimitScope() { set_memory_limit(previous_, previous_strict_); }
+    : id_(Context::current().open_scope(limit, strict)) {}
+MemoryLimitScope::~MemoryLimitScope() { Context::current().close_scope(id_); }
 
 MemoryPlan memory_plan(std::span<const array> outputs, std::optional<size_t> limit) {
   return Context::current().dry_run(outputs, limit);
@@ -446,36 +666,6 @@ WarningHandler set_warning_handler(WarningHandler handler) {
 }
 InterruptPoll set_interrupt_poll(InterruptPoll poll) {
   return Context::current().set_interrupt_poll(std::move(poll));
-}
-
-std::string MemoryPlan::table(size_t max_rows) const {
-  std::string out =
-      fmt::format("stage {}  peak {}  limit {}\n", stage, format_bytes(peak), format_bytes(limit));
-  for (size_t i = 0; i < actions.size() && i < max_rows; ++i)
-    out += fmt::format("{:6} {:40} {:>10} {:>10}\n", actions[i].kind, actions[i].operation,
-                       format_bytes(actions[i].bytes), format_bytes(actions[i].resident));
-  if (actions.size() > max_rows) out += fmt::format("… {} more\n", actions.size() - max_rows);
-  return out;
-}
-
-std::string MemoryReport::text() const {
-  std::string out;
-  auto row = [&](const char* name, Bytes bytes) {
-    out += fmt::format("{:14} {:>12}\n", name, format_bytes(bytes));
-  };
-  out += fmt::format("{:14} {:>12}  from {}{}\n", "limit", format_bytes(limit), limit_source,
-                     strict ? ", strict" : "");
-  row("used", used);
-  row("active", active);
-  row("cache", cache);
-  row("workspace", workspace);
-  row("staging", staging);
-  row("metadata", metadata);
-  row("library", library);
-  row("spilled", spilled);
-  row("pinned", pinned);
-  row("process", process_baseline);
-  return out;
 }
 
 }  // namespace plimsoll

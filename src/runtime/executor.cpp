@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "plan/schedule.h"
 
@@ -20,7 +22,7 @@ ByteRange all_of(const memory::BufferRef& b) { return b->all(); }
 
 }  // namespace
 
-device::Tensor tensor_at(const plan::Operand& part, std::byte* address, Bytes origin) {
+device::Tensor tensor_at(const plan::Form& part, std::byte* address, Bytes origin) {
   int64_t item = static_cast<int64_t>(size_of(part.dtype));
   std::byte* data =
       address ? address + (part.layout.offset * item - static_cast<int64_t>(origin)) : nullptr;
@@ -38,7 +40,7 @@ void launch(device::Backend& backend, const plan::Step& step,
       backend.run_program(*step.program, in, out, workspace, origin);
     return;
   }
-  step.row->run({in, out, workspace, carry, step.attrs.get(), windows});
+  step.row->run({in, out, workspace, carry, step.attrs, windows});
 }
 
 Executor::Executor(Machine& machine, plan::Plan& plan, EvaluationReport& report)
@@ -52,6 +54,8 @@ void Executor::run() {
       act(action);
       sample();
     }
+    scratch_ = {};
+    fill_sinks();
     while (finish_write()) {
     }
   } catch (...) {
@@ -67,14 +71,17 @@ void Executor::open_slots() {
   for (ValueId id = 0; id < plan_.values.size(); ++id) {
     const plan::Value& v = plan_.values[id];
     if (!v.buffer) continue;
+    slots_[id].done = true;
+    if (!v.node) continue;  // an array outside the graph
     const graph::Node& node = *v.node;
     const graph::Storage* storage = node.storage.get();
     if (!storage)
       for (const graph::Storage& s : *node.outputs)
         if (s.buffer.get() == v.buffer) storage = &s;
     slots_[id].buffer = storage->buffer;
-    slots_[id].done = true;
   }
+  ValueId other = static_cast<ValueId>(plan_.values.size() - plan_.others.size());
+  for (const memory::BufferRef& buffer : plan_.others) slots_[other++].buffer = buffer;
 }
 
 void Executor::act(const plan::Action& action) {
@@ -85,18 +92,18 @@ void Executor::act(const plan::Action& action) {
       const plan::Unit& unit = plan_.units[action.id];
       running_ = &unit;
       if (action.kind == ActionKind::kRecompute)
-        for (plan::StepId s : unit.body)
+        for (plan::StepId s : unit.body())
           for (const plan::Operand& o : plan_.outputs(plan_.steps[s]))
             report_.recomputed += plan_.values[o.value].bytes;
-      if (unit.loops.empty())
-        run_whole(unit);
+      if (unit.nest)
+        run_nest(*this, *unit.nest);
       else
-        run_loops(*this, unit);
+        run_whole(unit);
       running_ = nullptr;
       break;
     }
     case ActionKind::kLoad:
-      start_load(action.id);
+      prefetch(action.id);
       break;
     case ActionKind::kWrite:
       write(action.id);
@@ -104,15 +111,19 @@ void Executor::act(const plan::Action& action) {
     case ActionKind::kDrop:
       drop(action.id);
       break;
+    case ActionKind::kForget:
+      forget(action.id);
+      break;
     case ActionKind::kFree:
       free(action.id);
       break;
   }
+  if (!deferred_.empty()) retry_prefetches();
   ++report_.actions;
 }
 
 void Executor::run_whole(const plan::Unit& unit) {
-  const plan::Step& step = plan_.steps[unit.body[0]];
+  const plan::Step& step = plan_.steps[unit.step];
   size_t inputs = step.first_output - step.first_input;
   size_t count = step.end - step.first_input;
   // Each buffer is pinned as soon as it is there: making room for the next one must not evict it.
@@ -130,19 +141,19 @@ void Executor::run_whole(const plan::Unit& unit) {
       buffers[k] = slots_[step.donor].buffer;
     } else {
       // A value that is live already is computed again beside it (recomputing a sibling).
-      buffers[k] = allocate(plan_.values[o.value].nbytes, Tag::kBuffer);
+      buffers[k] = make(o.value, true);
     }
     std::byte* address = nullptr;
     if (buffers[k]->size() > 0) {
       pins.push_back(buffers[k]->pin());
       address = pins.back().data();
     }
-    tensors.push_back(tensor_at(o, address, 0));
+    tensors.push_back(tensor_at(*o.form, address, 0));
   }
   std::span<std::byte> workspace, carry;
   memory::BufferRef scratch;
   if (step.workspace + step.carry > 0) {
-    scratch = allocate(step.workspace + step.carry + 64, Tag::kWorkspace);
+    scratch = this->scratch(round_up(step.workspace, 64) + step.carry + 64);
     pins.push_back(scratch->pin());
     size_t split = round_up(step.workspace, 64);
     workspace = {pins.back().data(), step.workspace};
@@ -150,6 +161,7 @@ void Executor::run_whole(const plan::Unit& unit) {
   }
   launch(machine_.backend, step, tensors, workspace, carry, {}, nullptr);
   pins.clear();
+  scratch_ = std::move(scratch);
   for (size_t k = inputs; k < count; ++k) {
     Slot& slot = slots_[plan_.operands[step.first_input + k].value];
     if (slot.done) continue;
@@ -166,38 +178,96 @@ void Executor::make_resident(ValueId id) {
   Slot& slot = slots_[id];
   PLIMSOLL_ASSERT(slot.done);
   if (slot.buffer->small() || slot.buffer->size() == 0) return;
-  finish_writes_of(slot.buffer.get(), false);
+  // A write under way may go on: it only reads. It must not evict what is needed again.
+  for (PendingWrite& w : writes_)
+    if (w.buffer == slot.buffer) w.evict = false;
   if (!slot.loading.valid()) {
-    if (slot.buffer->resident(slot.buffer->all())) return;
-    start_load(id);
+    Bytes bytes = missing(id);
+    if (bytes == 0) return;
+    while (!start_load(id))
+      if (!make_room(bytes)) refuse(bytes);
   }
+  wait(slot.loading);
+}
+
+void Executor::wait(memory::Ticket& ticket) {
   auto begin = std::chrono::steady_clock::now();
-  memory::Ticket ticket = std::move(slot.loading);
-  slot.loading = {};
-  machine_.store.wait(ticket);
+  memory::Ticket taken = std::move(ticket);
+  ticket = {};
+  machine_.store.wait(taken);
   report_.waited_seconds +=
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-void Executor::start_load(ValueId id) {
+void Executor::settle(ValueId id) {
   Slot& slot = slots_[id];
-  if (!slot.done || slot.loading.valid() || slot.buffer->small()) return;
-  finish_writes_of(slot.buffer.get(), false);
-  Bytes missing = slot.buffer->bytes_spilled(slot.buffer->all());
-  if (missing == 0) return;
-  memory::Reservation charge = reserve(missing, Tag::kBuffer);
+  finish_writes_of(slot.buffer.get(), true);
+  if (slot.loading.valid()) wait(slot.loading);
+}
+
+void Executor::settle(ValueId id, ByteRange range) {
+  const memory::Buffer* buffer = slots_[id].buffer.get();
+  for (size_t i = 0; i < writes_.size();) {
+    const PendingWrite& w = writes_[i];
+    if (w.buffer.get() == buffer && w.range.begin < range.end && range.begin < w.range.end) {
+      std::rotate(writes_.begin(), writes_.begin() + static_cast<ptrdiff_t>(i),
+                  writes_.begin() + static_cast<ptrdiff_t>(i) + 1);
+      finish_write();
+      i = 0;
+    } else {
+      ++i;
+    }
+  }
+}
+
+Bytes Executor::missing(ValueId id) const {
+  const Slot& slot = slots_[id];
+  if (!slot.done || slot.loading.valid() || slot.buffer->small()) return 0;
+  return slot.buffer->bytes_spilled(slot.buffer->all());
+}
+
+// False where there is no room now.
+bool Executor::start_load(ValueId id) {
+  Slot& slot = slots_[id];
+  Bytes bytes = missing(id);
+  memory::Reservation charge;
+  if (slot.buffer->has_block()) {
+    auto reserved = machine_.pool.try_reserve(bytes, Tag::kBuffer);
+    if (!reserved) return false;
+    charge = std::move(*reserved);
+  } else if (!slot.buffer->take_block()) {
+    return false;
+  }
+  report_.loaded += bytes;
   slot.loading = machine_.store.read(slot.buffer, slot.buffer->all(), charge);
-  report_.loaded += missing;
+  return true;
+}
+
+void Executor::prefetch(ValueId id) {
+  if (missing(id) == 0) return;
+  finish_writes_of(slots_[id].buffer.get(), true);
+  if (missing(id) > 0 && !start_load(id)) deferred_.push_back(id);
+}
+
+void Executor::retry_prefetches() {
+  while (!deferred_.empty()) {
+    if (missing(deferred_.front()) > 0) {
+      end_finished_writes();
+      if (!start_load(deferred_.front())) return;
+    }
+    deferred_.pop_front();
+  }
 }
 
 void Executor::write(ValueId id) {
   Slot& slot = slots_[id];
   if (!slot.done || slot.buffer->small()) return;
-  Bytes dirty = memory::SpillStore::space_for(*slot.buffer, slot.buffer->all());
+  Bytes dirty = slot.buffer->dirty_bytes(slot.buffer->all());
   if (dirty == 0) return;
   report_.written += dirty;
   writes_.push_back({slot.buffer, slot.buffer->all(),
-                     machine_.store.write(slot.buffer, slot.buffer->all()), false});
+                     machine_.store.write(slot.buffer, slot.buffer->all(), &machine_.space),
+                     false});
 }
 
 void Executor::drop(ValueId id) {
@@ -209,11 +279,13 @@ void Executor::drop(ValueId id) {
       return;
     }
   }
-  if (memory::SpillStore::space_for(*slot.buffer, slot.buffer->all()) == 0) {
-    slot.buffer->evict(slot.buffer->all());
-    return;
-  }
-  // Its bytes are nowhere else: the plan recomputes it.
+  write_and_evict(slot.buffer, slot.buffer->all());
+}
+
+void Executor::forget(ValueId id) {
+  Slot& slot = slots_[id];
+  if (!slot.buffer) return;
+  finish_writes_of(slot.buffer.get(), false);
   slot = {};
 }
 
@@ -226,14 +298,31 @@ void Executor::free(ValueId id) {
   slot = {};
 }
 
+void Executor::evict(const memory::BufferRef& buffer, ByteRange range) {
+  if (range != buffer->all() || !buffer->evict_to_cache()) buffer->evict(range);
+}
+
 void Executor::write_and_evict(const memory::BufferRef& buffer, ByteRange range) {
-  Bytes dirty = memory::SpillStore::space_for(*buffer, range);
+  Bytes dirty = buffer->dirty_bytes(range);
   if (dirty == 0) {
-    buffer->evict(range);
+    evict(buffer, range);
     return;
   }
   report_.written += dirty;
-  writes_.push_back({buffer, range, machine_.store.write(buffer, range), true});
+  writes_.push_back({buffer, range, machine_.store.write(buffer, range, &machine_.space), true});
+}
+
+void Executor::end_finished_writes() {
+  for (size_t i = 0; i < writes_.size();) {
+    if (writes_[i].evict && writes_[i].ticket.done()) {
+      PendingWrite w = std::move(writes_[i]);
+      writes_.erase(writes_.begin() + static_cast<ptrdiff_t>(i));
+      machine_.store.wait(w.ticket);
+      evict(w.buffer, w.range);
+    } else {
+      ++i;
+    }
+  }
 }
 
 bool Executor::finish_write() {
@@ -244,8 +333,16 @@ bool Executor::finish_write() {
   machine_.store.wait(w.ticket);
   report_.waited_seconds +=
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  if (w.evict) w.buffer->evict(w.range);
+  if (w.evict) evict(w.buffer, w.range);
   return true;
+}
+
+// Of those that give memory back when they end, the oldest.
+bool Executor::finish_evicting_write() {
+  auto it = std::find_if(writes_.begin(), writes_.end(), [](auto& w) { return w.evict; });
+  if (it == writes_.end()) return false;
+  std::rotate(writes_.begin(), it, it + 1);
+  return finish_write();
 }
 
 void Executor::finish_writes_of(const memory::Buffer* buffer, bool evict) {
@@ -257,22 +354,67 @@ void Executor::finish_writes_of(const memory::Buffer* buffer, bool evict) {
     PendingWrite w = std::move(writes_[i]);
     writes_.erase(writes_.begin() + static_cast<ptrdiff_t>(i));
     machine_.store.wait(w.ticket);
-    if (evict) w.buffer->evict(w.range);
+    if (evict) Executor::evict(w.buffer, w.range);
   }
 }
 
 memory::BufferRef Executor::allocate(Bytes bytes, Tag tag) {
   while (true) {
     if (auto buffer = machine_.pool.try_make_resident(bytes, tag)) return *buffer;
-    if (!finish_write() && !reclaim(machine_.pool.shape_of(bytes).bytes)) refuse(bytes);
+    if (!make_room(machine_.pool.shape_of(bytes).bytes)) refuse(bytes);
   }
 }
 
 memory::Reservation Executor::reserve(Bytes bytes, Tag tag) {
   while (true) {
     if (auto r = machine_.pool.try_reserve(bytes, tag)) return std::move(*r);
-    if (!finish_write() && !reclaim(bytes)) refuse(bytes);
+    if (!make_room(bytes)) refuse(bytes);
   }
+}
+
+memory::BufferRef Executor::make(ValueId id, bool resident) {
+  const plan::Value& v = plan_.values[id];
+  if (resident && !v.sunk) return allocate(v.nbytes, Tag::kBuffer);
+  std::optional<memory::BufferRef> made;
+  while (!(made = machine_.pool.try_make(v.nbytes)))  // its header and extent table need room, too
+    if (!make_room(machine_.pool.metadata_of(v.nbytes))) refuse(v.nbytes);
+  memory::BufferRef buffer = std::move(*made);
+  if (v.sunk && !slots_[id].done)
+    for (auto& [value, sink] : plan_.sinks)
+      if (value == id) buffer->set_sink(sink);
+  if (resident) {
+    memory::Reservation charge = reserve(buffer->bytes_missing(buffer->all()), Tag::kBuffer);
+    buffer->commit(buffer->all(), charge);
+  }
+  return buffer;
+}
+
+// What is not yet in its file goes there now.
+void Executor::fill_sinks() {
+  for (auto& [value, sink] : plan_.sinks) {
+    const memory::BufferRef& buffer = slots_[value].buffer;
+    finish_writes_of(buffer.get(), true);
+    memory::Ticket ticket = machine_.store.write(buffer, buffer->all());
+    wait(ticket);
+  }
+}
+
+memory::BufferRef Executor::scratch(Bytes bytes, bool exact) {
+  memory::Pool& pool = machine_.pool;
+  bytes = pool.scratch_size(bytes);
+  bool enough = scratch_ && scratch_->size() >= bytes;
+  if (enough && exact) enough = pool.shape_of(scratch_->size()).bytes == pool.shape_of(bytes).bytes;
+  if (enough) return std::move(scratch_);
+  scratch_ = {};
+  return allocate(bytes, Tag::kWorkspace);
+}
+
+bool Executor::make_room(Bytes bytes) {
+  if (scratch_) {
+    scratch_ = {};
+    return true;
+  }
+  return finish_evicting_write() || reclaim(bytes);
 }
 
 // Reality differs from the plan (another evaluation, a shrinking limit): evict what the running
@@ -280,7 +422,7 @@ memory::Reservation Executor::reserve(Bytes bytes, Tag tag) {
 bool Executor::reclaim(Bytes bytes) {
   std::vector<const memory::Buffer*> needed;
   if (running_)
-    for (plan::StepId s : running_->body)
+    for (plan::StepId s : running_->body())
       for (uint32_t k = plan_.steps[s].first_input; k < plan_.steps[s].end; ++k)
         needed.push_back(slots_[plan_.operands[k].value].buffer.get());
   Bytes got = 0;
@@ -288,15 +430,26 @@ bool Executor::reclaim(Bytes bytes) {
     if (std::find(needed.begin(), needed.end(), buffer.get()) != needed.end()) continue;
     Bytes gain = buffer->evictable_after_write(buffer->all());
     if (gain == 0) continue;
-    write_and_evict(buffer, buffer->all());
-    got += gain;
+    // What is being written goes when that is over, which make_room waits for.
+    auto writing = std::find_if(writes_.begin(), writes_.end(), [&](const PendingWrite& w) {
+      return w.buffer == buffer && w.range == buffer->all();
+    });
+    if (writing != writes_.end()) {
+      writing->evict = true;
+      got += gain;
+    } else if (buffer->dirty_bytes(buffer->all()) > 0) {
+      write_and_evict(buffer, buffer->all());
+      got += gain;
+    } else {
+      got += buffer->evict(buffer->all());
+    }
     if (got >= bytes) break;
   }
   return got > 0;
 }
 
 void Executor::refuse(Bytes bytes) {
-  std::string what = running_ ? plan::describe(plan_, plan_.steps[running_->body[0]]) : "eval";
+  std::string what = running_ ? plan::describe(plan_, plan_.steps[running_->step]) : "eval";
   throw OutOfMemory(fmt::format(
       "[{}] expected room for {}, got none: {} of the limit of {} is in use and nothing more can "
       "be evicted; raise the limit or release arrays",
@@ -314,11 +467,11 @@ void Executor::bind(bool all_live) {
       for (size_t k = 0; k < n; ++k) complete &= slots_[b.value - b.tuple_index + k].done;
       if (!complete) continue;
       if (!b.node->outputs) b.node->outputs = std::make_unique<std::vector<graph::Storage>>(n);
-      (*b.node->outputs)[b.tuple_index] = {slots_[b.value].buffer, b.layout};
+      (*b.node->outputs)[b.tuple_index] = {slots_[b.value].buffer, b.form->layout};
       if (b.tuple_index + 1u == n && !b.node->is(graph::Node::kTracer)) b.node->detach();
       continue;
     }
-    b.node->storage = std::make_unique<graph::Storage>(slots_[b.value].buffer, b.layout);
+    b.node->storage = std::make_unique<graph::Storage>(slots_[b.value].buffer, b.form->layout);
     if (!b.node->is(graph::Node::kTracer)) b.node->detach();
   }
 }
@@ -331,7 +484,9 @@ void Executor::check_interrupt() {
 void Executor::sample() {
   if (report_.timeline.size() >= kMaxSamples) return;
   double t = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  report_.timeline.emplace_back(t, machine_.pool.ledger().used());
+  const memory::Ledger& ledger = machine_.pool.ledger();
+  Bytes used = ledger.used(), cached = ledger.used(Tag::kCache);
+  report_.timeline.emplace_back(t, used - std::min(used, cached));
 }
 
 }  // namespace plimsoll::runtime

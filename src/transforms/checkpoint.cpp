@@ -26,7 +26,14 @@ Arrays gradient(const graph::VjpArgs& v) {
   Arrays primals(v.inputs.begin() + 1, v.inputs.end());
   Arrays cotangents(attrs.count);
   cotangents[attrs.index] = v.cotangents[0];
-  Arrays grads = vjp(*attrs.fn, primals, cotangents).second;
+  // Recomputing waits for the cotangent, and what flows on waits for all gradients of this part:
+  // otherwise recomputed values of all parts could be there at once.
+  Arrays grads = vjp(*attrs.fn, depends(primals, {v.cotangents[0]}), cotangents).second;
+  for (size_t i = 0; i < grads.size(); ++i)
+    if (!v.needed[i + 1]) grads[i] = array();
+  const Arrays together = grads;
+  for (array& g : grads)
+    if (g) g = depends({g}, together)[0];
   grads.insert(grads.begin(), array());  // nothing flows through the first recording
   return grads;
 }

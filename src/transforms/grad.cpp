@@ -16,8 +16,8 @@ using graph::Node;
 
 class Pullback {
  public:
-  Pullback(const Arrays& outputs, const Arrays& tracers)
-      : tracers_(tracers), order_(recorded_order(outputs)) {
+  Pullback(const Arrays& outputs, const Arrays& tracers, bool to_transpose)
+      : tracers_(tracers), to_transpose_(to_transpose), order_(recorded_order(outputs)) {
     for (const array& t : tracers) depends_[t.node()] = true;
     for (const Node* node : order_) {
       bool stops = depends_.contains(node) || node->is(Node::kBarrier) || !node->def ||
@@ -52,6 +52,7 @@ class Pullback {
  private:
   struct Several {
     Arrays outputs, cotangents;
+    SmallVector<bool, 4> flows;
     const graph::OpDef* projection = nullptr;
   };
 
@@ -87,6 +88,7 @@ class Pullback {
   void complete(Node* node, Several& s) {
     array tuple = array::share(node);
     for (size_t i = 0; i < s.outputs.size(); ++i) {
+      s.flows.push_back(static_cast<bool>(s.cotangents[i]));
       if (!s.outputs[i]) s.outputs[i] = project(tuple, static_cast<uint16_t>(i), s.projection);
       if (!s.cotangents[i]) s.cotangents[i] = zeros(s.outputs[i].shape(), s.outputs[i].dtype());
     }
@@ -100,6 +102,7 @@ class Pullback {
     } else if (auto one = cotangents_.find(node); one != cotangents_.end()) {
       s.outputs.push_back(array::share(node));
       s.cotangents.push_back(one->second);
+      s.flows.push_back(true);
       cotangents_.erase(one);
     } else {
       return;
@@ -112,17 +115,20 @@ class Pullback {
     }
     PLIMSOLL_CHECK(node->def->vjp, Error, "[grad] expected an op that has a gradient, got {}",
                    node->def->name);
+    TransposeScope scope(to_transpose_);
     Arrays grads = node->def->vjp({.inputs = inputs,
                                    .outputs = s.outputs,
                                    .cotangents = s.cotangents,
                                    .attrs = node->attrs.get(),
-                                   .needed = {needed.data(), needed.size()}});
+                                   .needed = {needed.data(), needed.size()},
+                                   .flows = {s.flows.data(), s.flows.size()}});
     for (size_t i = 0; i < grads.size(); ++i)
       if (needed[i] && grads[i])
         add_to(inputs[i].node(), ops::sum_to_shape(grads[i], inputs[i].shape()));
   }
 
   const Arrays& tracers_;
+  const bool to_transpose_;
   std::vector<Node*> order_;
   std::unordered_map<const Node*, bool> depends_;
   std::unordered_map<const Node*, array> cotangents_;
@@ -131,7 +137,8 @@ class Pullback {
 
 // `cotangents_of` sees the outputs, and gives an empty array where nothing flows back.
 std::pair<Arrays, Arrays> pull_back(const Function& fn, const Arrays& primals,
-                                    const std::function<Arrays(const Arrays&)>& cotangents_of) {
+                                    const std::function<Arrays(const Arrays&)>& cotangents_of,
+                                    bool to_transpose = false) {
   Arrays tracers, outputs, grads;
   for (const array& p : primals) tracers.push_back(tracer_of(p));
   {
@@ -139,7 +146,7 @@ std::pair<Arrays, Arrays> pull_back(const Function& fn, const Arrays& primals,
     TraceScope scope;
     outputs = fn(tracers);
     Arrays cotangents = cotangents_of(outputs);
-    Pullback pullback(outputs, tracers);
+    Pullback pullback(outputs, tracers, to_transpose);
     for (size_t i = 0; i < outputs.size(); ++i) pullback.seed(outputs[i], cotangents[i]);
     grads = pullback.run();
   }
@@ -186,9 +193,12 @@ std::pair<Arrays, Arrays> jvp(const Function& fn, const Arrays& primals, const A
                    "[jvp] Input shape {} does not match tangent shape {}.",
                    to_string(primals[i].shape()), to_string(tangents[i].shape()));
   Arrays outputs = fn(primals), points;
-  for (const array& o : outputs) points.push_back(zeros(o.shape(), o.dtype()));
+  // A pullback is linear, so any point serves; ones, because some are written with logarithms.
+  for (const array& o : outputs) points.push_back(ones(o.shape(), o.dtype()));
   Function transpose = [&](const Arrays& cotangents) {
-    return vjp(fn, primals, cotangents).second;
+    return transforms::pull_back(
+               fn, primals, [&](const Arrays&) { return cotangents; }, true)
+        .second;
   };
   return {std::move(outputs), vjp(transpose, points, tangents).second};
 }

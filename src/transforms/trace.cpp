@@ -9,6 +9,7 @@ namespace {
 using graph::Node;
 
 thread_local int depth = 0;
+thread_local bool transposes = false;
 thread_local std::vector<const Node*> active;
 
 // No kernel has this name, so evaluating a placeholder is refused by name.
@@ -35,6 +36,10 @@ constinit const graph::OpDef kAlias{
 
 TraceScope::TraceScope() { ++depth; }
 TraceScope::~TraceScope() { --depth; }
+
+TransposeScope::TransposeScope(bool on) : before_(transposes) { transposes = on; }
+TransposeScope::~TransposeScope() { transposes = before_; }
+bool transposing() { return transposes; }
 
 ActiveTracers::ActiveTracers(const Arrays& tracers) : count_(tracers.size()) {
   for (const array& t : tracers) active.push_back(t.node());

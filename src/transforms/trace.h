@@ -19,6 +19,19 @@ class TraceScope {
   TraceScope& operator=(const TraceScope&) = delete;
 };
 
+/// Says whether the pullback that runs is one that jvp transposes.
+class TransposeScope {
+ public:
+  explicit TransposeScope(bool on);
+  ~TransposeScope();
+  TransposeScope(const TransposeScope&) = delete;
+  TransposeScope& operator=(const TransposeScope&) = delete;
+
+ private:
+  bool before_;
+};
+bool transposing();
+
 /// Keeps settle_flags of inner transforms from touching these tracers while it lives.
 class ActiveTracers {
  public:

@@ -1,3 +1,5 @@
+import inspect
+
 import numpy as np
 import plimsoll.core as mx
 import pytest
@@ -77,3 +79,17 @@ def test_random_state_splits_as_mlx_does():
         peer.random.seed(seed)
         for _ in range(3):
             assert mx.random.uniform(shape=[5]).tolist() == peer.random.uniform(shape=[5]).tolist()
+
+
+def test_every_operation_has_a_signature_that_inspect_reads():
+    modules = (mx, mx.random, mx.linalg, mx.fast)
+    operations = [f for m in modules for f in vars(m).values() if type(f).__name__ == "OpFunction"]
+    assert len(operations) > 150
+    for f in operations:
+        assert f.__doc__.startswith(f"{f.__name__}(")
+        assert "stream" in inspect.signature(f).parameters
+    softmax = inspect.signature(mx.softmax)
+    assert list(softmax.parameters) == ["a", "axis", "precise", "stream"]
+    assert softmax.parameters["a"].kind is inspect.Parameter.POSITIONAL_ONLY
+    assert softmax.parameters["precise"].default is False
+    assert inspect.signature(mx.random.normal).parameters["dtype"].default == mx.float32

@@ -79,7 +79,7 @@ def test_lists_index_like_arrays():
         ("a", ValueError, "Cannot index"),
         (True, ValueError, "Cannot index"),
         (3, IndexError, "out of bounds"),
-        ((0, 0, 0), IndexError, "Too many indices"),
+        ((0, 0, 0), ValueError, "Too many indices"),
         ((..., ...), ValueError, "single ellipsis"),
         (slice(None, None, 0), ValueError, "step"),
         (mx.array([0.5]), ValueError, "integer"),

@@ -203,3 +203,34 @@ def test_apply_and_state():
     assert set(model.state) == {"weight", "bias"}
     doubled = tree_map(lambda p: p.shape, model.parameters())
     assert doubled == {"weight": (2, 2), "bias": (2,)}
+
+
+class Holder(nn.Module):
+    """A module with parameters and modules in containers."""
+
+    def __init__(self):
+        super().__init__()
+        self.listed = [mx.ones(1), nn.Linear(2, 2)]
+        self.named = {"a": mx.ones(1), "b": (nn.Linear(1, 1),)}
+        self.fixed = (mx.ones(1), nn.Linear(2, 2))
+
+
+def names(tree):
+    return [name for name, _ in tree_flatten(tree)]
+
+
+def test_tuples_are_not_looked_into():
+    model = Holder()
+    assert names(model.parameters()) == ["listed.0", "listed.1.weight", "listed.1.bias", "named.a"]
+    assert model.children() == {"listed": [{}, model.listed[1]], "named": {"a": {}, "b": {}}}
+    assert "fixed" in model.state
+    with pytest.raises(ValueError, match="invalid type: list"):
+        model.update_modules({"fixed": [{}, nn.Linear(2, 2)]})
+    with pytest.raises(ValueError, match="invalid type: int"):
+        model.update_modules({"listed": 3})
+
+
+def test_freezing_without_recursion_leaves_modules_in_containers_trainable():
+    model = Holder().freeze(recurse=False)
+    assert names(model.trainable_parameters()) == ["listed.1.weight", "listed.1.bias"]
+    assert names(model.unfreeze(recurse=False).trainable_parameters()) == names(model.parameters())

@@ -18,22 +18,49 @@ MAKERS = [
     lambda o: o.AdamW(0.01, weight_decay=0.1),
     lambda o: o.AdamW(o.linear_schedule(0.1, 0.0, 10)),
     lambda o: o.AdamW(o.cosine_decay(0.1, 3, 0.01), bias_correction=True),
-]
+    lambda o: o.RMSprop(0.01),
+    lambda o: o.RMSprop(o.linear_schedule(0.1, 0.0, 10), alpha=0.9, eps=1e-3),
+    lambda o: o.Adagrad(0.1),
+    lambda o: o.Adagrad(0.1, eps=0.1),
+    lambda o: o.AdaDelta(1.0),
+    lambda o: o.AdaDelta(0.5, rho=0.8, eps=1e-3),
+    lambda o: o.Adamax(0.01),
+    lambda o: o.Adamax(0.01, betas=[0.8, 0.9], eps=1e-3),
+    lambda o: o.Lion(0.01),
+    lambda o: o.Lion(0.01, betas=[0.8, 0.9], weight_decay=0.1),
+    lambda o: o.Adafactor(),
+    lambda o: o.Adafactor(beta_1=0.9, weight_decay=0.1, warmup_init=True),
+    lambda o: o.Adafactor(0.1, relative_step=False, clip_threshold=0.5, decay_rate=-0.5),
+    lambda o: o.Adafactor(
+        o.linear_schedule(0.1, 0.0, 10), eps=(1e-5, 1e-2), relative_step=False,
+        scale_parameter=False,
+    ),
+    lambda o: o.Muon(0.01),
+    lambda o: o.Muon(0.01, momentum=0.9, weight_decay=0.0, nesterov=False, ns_steps=3),
+    lambda o: o.MultiOptimizer([o.Adam(0.1), o.SGD(0.2)], [lambda path, w: w.ndim == 2]),
+    lambda o: o.MultiOptimizer([o.AdamW(0.1)]),
+]  # fmt: skip
+
+
+SHAPES = [(3, 2), (4,), (2, 3, 4)]
 
 
 @pytest.mark.parametrize("make", MAKERS)
 def test_steps_agree_with_mlx(make):
     ours, theirs = make(optim), make(poptim)
     rng = np.random.default_rng(0)
-    start = {"a": rng.standard_normal((3, 2)), "b": [rng.standard_normal(4)]}
-    p = {"a": mx.array(start["a"]), "b": [mx.array(start["b"][0])]}
-    q = {"a": peer.array(start["a"]), "b": [peer.array(start["b"][0])]}
+
+    def tree():
+        a, b, c = (rng.standard_normal(shape).astype("float32") for shape in SHAPES)
+        return ({"a": m.array(a), "b": [m.array(b)], "c": m.array(c)} for m in (mx, peer))
+
+    p, q = tree()
     for _ in range(5):
-        g = rng.standard_normal((3, 2)), rng.standard_normal(4)
-        p = ours.apply_gradients({"a": mx.array(g[0]), "b": [mx.array(g[1])]}, p)
-        q = theirs.apply_gradients({"a": peer.array(g[0]), "b": [peer.array(g[1])]}, q)
-    np.testing.assert_allclose(np.array(p["a"]), np.array(q["a"]), rtol=2e-5, atol=1e-6)
-    np.testing.assert_allclose(np.array(p["b"][0]), np.array(q["b"][0]), rtol=2e-5, atol=1e-6)
+        g, h = tree()
+        p = ours.apply_gradients(g, p)
+        q = theirs.apply_gradients(h, q)
+    for mine, other in ((p["a"], q["a"]), (p["b"][0], q["b"][0]), (p["c"], q["c"])):
+        np.testing.assert_allclose(np.array(mine), np.array(other), rtol=2e-5, atol=1e-6)
     mine, other = (dict(tree_flatten(o.state)) for o in (ours, theirs))
     assert mine.keys() == other.keys()
     for name in mine:
@@ -112,3 +139,44 @@ def test_training_lowers_the_loss_compiled_or_not():
         losses.append(history)
     assert losses[0] == losses[1]
     assert losses[0][-1] < losses[0][0]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda o: o.RMSprop(0.1, alpha=-1),
+        lambda o: o.RMSprop(0.1, eps=-1),
+        lambda o: o.Adagrad(0.1, eps=-1),
+        lambda o: o.AdaDelta(0.1, rho=-1),
+        lambda o: o.AdaDelta(0.1, eps=-1),
+        lambda o: o.Adamax(0.1, eps=-1),
+        lambda o: o.Adam(0.1, eps=-1),
+        lambda o: o.MultiOptimizer([o.SGD(0.1)], [lambda path, w: True]),
+        lambda o: o.MultiOptimizer([o.SGD(0.1), o.SGD(0.1)]),
+    ],
+)
+def test_arguments_are_refused_as_by_mlx(make):
+    with pytest.raises(ValueError) as theirs:  # noqa: PT011 (the text is compared below)
+        make(poptim)
+    with pytest.raises(ValueError) as ours:  # noqa: PT011
+        make(optim)
+    assert str(ours.value) == str(theirs.value)
+
+
+def test_multi_optimizer_shares_its_learning_rate_and_state():
+    def make():
+        return optim.MultiOptimizer(
+            [optim.Adam(0.1), optim.SGD(0.2)], [lambda path, w: path.startswith("b")]
+        )
+
+    o = make()
+    o.learning_rate = 0.5
+    assert [each.learning_rate.item() for each in o.optimizers] == [0.5, 0.5]
+    parameters = {"a": mx.ones(2), "b": mx.ones(2)}
+    o.apply_gradients(parameters, parameters)
+    assert set(o.state["states"][0]) == {"step", "learning_rate", "b"}
+    other = make()
+    other.state = o.state
+    assert other.learning_rate.item() == 0.5
+    with pytest.raises(ValueError, match="Invalid state"):
+        other.state = {}

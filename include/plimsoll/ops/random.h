@@ -36,5 +36,8 @@ array permutation(const std::variant<int64_t, array>& x, int64_t axis, const arr
 /// Positions drawn with the probabilities softmax(logits) along `axis` (uint32).
 array categorical(const array& logits, int64_t axis, const std::optional<Dims>& shape,
                   std::optional<int64_t> num_samples, const array& key);
+/// Vectors with a mean [..., n] and a covariance [..., n, n]; `shape` may be empty.
+array multivariate_normal(const array& mean, const array& cov, const Shape& shape,
+                          std::optional<Dtype> dtype, const array& key);
 
 }  // namespace plimsoll::random

@@ -29,5 +29,7 @@ array mean(const array& a, const Axes& axes = std::nullopt, bool keepdims = fals
 array var(const array& a, const Axes& axes = std::nullopt, bool keepdims = false, int ddof = 0);
 /// Square root of var.
 array std(const array& a, const Axes& axes = std::nullopt, bool keepdims = false, int ddof = 0);
+array count_nonzero(const array& a, const Axes& axes = std::nullopt, bool keepdims = false);
+std::vector<array> minmax(const array& a, const Axes& axes = std::nullopt, bool keepdims = false);
 
 }  // namespace plimsoll

@@ -20,5 +20,6 @@ array cummin(const array& a, std::optional<int64_t> axis = std::nullopt, bool re
 /// log(cumsum(exp(a))) without overflow; integers are computed in float32.
 array logcumsumexp(const array& a, std::optional<int64_t> axis = std::nullopt, bool reverse = false,
                    bool inclusive = true);
+array diff(const array& a, int64_t n = 1, int64_t axis = -1);
 
 }  // namespace plimsoll

@@ -1,8 +1,50 @@
 """Neural networks: modules, layers, losses."""
 
-from plimsoll.nn import init, losses
+from plimsoll.nn import init, layers, losses, utils
 from plimsoll.nn.layers import *  # noqa: F403
-from plimsoll.nn.layers import __all__ as _layers
-from plimsoll.nn.utils import value_and_grad
+from plimsoll.nn.layers import (
+    __all__ as _layers,
+)
+from plimsoll.nn.layers import (
+    activations,
+    base,
+    containers,
+    convolution,
+    distributed,
+    dropout,
+    embedding,
+    linear,
+    normalization,
+    pooling,
+    positional_encoding,
+    quantized,
+    recurrent,
+    transformer,
+    upsample,
+)
+from plimsoll.nn.utils import average_gradients, value_and_grad
 
-__all__ = ["init", "losses", "value_and_grad", *_layers]
+__all__ = [
+    "activations",
+    "average_gradients",
+    "base",
+    "containers",
+    "convolution",
+    "distributed",
+    "dropout",
+    "embedding",
+    "init",
+    "layers",
+    "linear",
+    "losses",
+    "normalization",
+    "pooling",
+    "positional_encoding",
+    "quantized",
+    "recurrent",
+    "transformer",
+    "upsample",
+    "utils",
+    "value_and_grad",
+    *_layers,
+]

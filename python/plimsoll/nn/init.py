@@ -158,3 +158,73 @@ def he_uniform(dtype: mx.Dtype = mx.float32) -> Initializer:
         return mx.random.uniform(-limit, limit, a.shape, dtype=dtype)
 
     return initializer
+
+
+def orthogonal(gain: float = 1.0, dtype: mx.Dtype = mx.float32) -> Initializer:
+    """Matrices with orthogonal rows or columns, whichever are fewer (Saxe et al. 2014).
+
+    They are the eigenvectors, with random signs, of a symmetric matrix of normal numbers: such a
+    basis has no preferred direction.
+
+    Args:
+        gain: Length of the rows or columns.
+        dtype: The dtype of the result.
+
+    Returns:
+        A function of a matrix; ValueError for an array of other dimensions.
+
+    Example:
+        >>> w = nn.init.orthogonal()(mx.zeros((2, 3)))
+        >>> mx.allclose(w @ w.T, mx.eye(2), atol=1e-5).item()
+        True
+    """
+
+    def initializer(a: mx.array) -> mx.array:
+        if a.ndim != 2:
+            raise ValueError(
+                f"Orthogonal initialization requires a 2D array but got a {a.ndim}D array."
+            )
+        rows, cols = a.shape
+        n = max(rows, cols)
+        noise = mx.random.normal((n, n))
+        _, basis = mx.linalg.eigh(noise + noise.T)
+        signs = mx.where(mx.random.bernoulli(0.5, (n,)), gain, -gain)
+        return (
+            (basis * signs)[:rows, :cols].astype(dtype)
+            if rows >= cols
+            else ((basis * signs)[:, :rows].T.astype(dtype))
+        )
+
+    return initializer
+
+
+def sparse(
+    sparsity: float, mean: float = 0.0, std: float = 1.0, dtype: mx.Dtype = mx.float32
+) -> Initializer:
+    """Normal numbers, of which each row has the same number set to zero (Martens 2010).
+
+    Args:
+        sparsity: The share of zeros in a row; their number is rounded up.
+        mean: Mean of the normal numbers.
+        std: Their deviation.
+        dtype: The dtype of the result.
+
+    Returns:
+        A function of a matrix; ValueError for an array of other dimensions.
+
+    Example:
+        >>> w = nn.init.sparse(0.5)(mx.zeros((2, 4)))
+        >>> (w == 0).sum(axis=1).tolist()
+        [2, 2]
+    """
+
+    def initializer(a: mx.array) -> mx.array:
+        if a.ndim != 2:
+            raise ValueError("Only tensors with 2 dimensions are supported")
+        rows, cols = a.shape
+        zeros = math.ceil(sparsity * cols)
+        order = mx.argsort(mx.random.uniform(shape=(rows, cols)), axis=1)
+        kept = mx.random.normal((rows, cols), dtype=dtype, loc=mean, scale=std)
+        return mx.put_along_axis(kept, order[:, :zeros], mx.array(0, dtype), axis=1)
+
+    return initializer

@@ -17,7 +17,7 @@ def _reduce(loss: mx.array, reduction: Reduction = "none") -> mx.array:
         return mx.sum(loss)
     if reduction == "none":
         return loss
-    raise ValueError("Invalid reduction. Must be 'none', 'mean', or 'sum'.")
+    raise ValueError("Invalid reduction. Must be one of ('none', 'mean', 'sum').")
 
 
 def _same_shape(name: str, predictions: mx.array, targets: mx.array) -> None:
@@ -56,7 +56,7 @@ def cross_entropy(
     Example:
         >>> logits = mx.array([[2.0, -1.0], [-1.0, 2.0]])
         >>> nn.losses.cross_entropy(logits, mx.array([0, 1]))
-        array([0.0485874, 0.0485874], dtype=float32)
+        array([0.0485873, 0.0485873], dtype=float32)
     """
     if label_smoothing < 0 or label_smoothing >= 1:
         raise ValueError(f"Label smoothing must in [0, 1), got {label_smoothing}.")
@@ -293,3 +293,116 @@ def cosine_similarity_loss(
     """
     norms = mx.sqrt(mx.sum(mx.square(x1), axis=axis)) * mx.sqrt(mx.sum(mx.square(x2), axis=axis))
     return _reduce(mx.sum(x1 * x2, axis=axis) / mx.maximum(norms, eps), reduction)
+
+
+def gaussian_nll_loss(
+    inputs: mx.array,
+    targets: mx.array,
+    vars: mx.array,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: Reduction = "mean",
+) -> mx.array:
+    """Minus the log-likelihood of targets under normal distributions.
+
+    Args:
+        inputs: The means.
+        targets: Samples, of the same shape.
+        vars: The variances, of the same shape.
+        full: Whether the constant log(2 * pi) / 2 is added.
+        eps: The least variance.
+        reduction: "none", "mean" or "sum".
+
+    Returns:
+        The losses, or their reduction.
+
+    Raises:
+        ValueError: where shapes differ.
+
+    Example:
+        >>> nn.losses.gaussian_nll_loss(mx.zeros(2), mx.ones(2), mx.ones(2)).item()
+        0.5
+    """
+    if inputs.shape != targets.shape:
+        raise ValueError(
+            f"Inputs shape {inputs.shape} does not match targets shape {targets.shape}."
+        )
+    if inputs.shape != vars.shape:
+        raise ValueError(f"Inputs shape {inputs.shape} does not match vars shape {vars.shape}.")
+    variance = mx.maximum(vars, eps)
+    loss = 0.5 * (mx.log(variance) + mx.square(targets - inputs) / variance)
+    if full:
+        loss = loss + 0.5 * math.log(2 * math.pi)
+    return _reduce(loss, reduction)
+
+
+def margin_ranking_loss(
+    inputs1: mx.array,
+    inputs2: mx.array,
+    targets: mx.array,
+    margin: float = 0.0,
+    reduction: Reduction = "none",
+) -> mx.array:
+    """max(0, -targets * (inputs1 - inputs2) + margin).
+
+    Args:
+        inputs1: Scores.
+        inputs2: Other scores, of the same shape.
+        targets: 1 where the first should be larger, -1 where the second, of the same shape.
+        margin: By how much.
+        reduction: "none", "mean" or "sum".
+
+    Returns:
+        The losses, or their reduction.
+
+    Raises:
+        ValueError: where shapes differ.
+
+    Example:
+        >>> nn.losses.margin_ranking_loss(mx.ones(1), mx.zeros(1), mx.array([-1])).tolist()
+        [1.0]
+    """
+    if not inputs1.shape == inputs2.shape == targets.shape:
+        raise ValueError(
+            "The shapes of the arguments do not match. The provided shapes are "
+            f"inputs1.shape={inputs1.shape}, inputs2.shape={inputs2.shape}, and "
+            f"targets.shape={targets.shape}."
+        )
+    return _reduce(mx.maximum(0, -targets * (inputs1 - inputs2) + margin), reduction)
+
+
+def triplet_loss(
+    anchors: mx.array,
+    positives: mx.array,
+    negatives: mx.array,
+    axis: int = -1,
+    p: int = 2,
+    margin: float = 1.0,
+    eps: float = 1e-6,
+    reduction: Reduction = "none",
+) -> mx.array:
+    """By how much anchors are not nearer to positives than to negatives.
+
+    Args:
+        anchors: Vectors.
+        positives: Vectors that should be near.
+        negatives: Vectors that should be far.
+        axis: The axis of the vectors.
+        p: The norm's degree.
+        margin: By how much nearer positives should be.
+        eps: Added to the sums of powers, below the root.
+        reduction: "none", "mean" or "sum".
+
+    Returns:
+        The losses, of the shape without ``axis``, or their reduction.
+
+    Example:
+        >>> nn.losses.triplet_loss(mx.zeros((1, 2)), mx.zeros((1, 2)), mx.ones((1, 2)), p=1).shape
+        (1,)
+    """
+
+    def distance(others: mx.array) -> mx.array:
+        powers = mx.power(mx.abs(anchors - others), p)
+        return mx.power(mx.sum(powers, axis=axis) + eps, 1 / p)
+
+    return _reduce(mx.maximum(distance(positives) - distance(negatives) + margin, 0), reduction)

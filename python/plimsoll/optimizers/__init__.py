@@ -1,5 +1,8 @@
 """Optimizers and learning-rate schedules."""
 
+from plimsoll.optimizers.adaptive import AdaDelta, Adagrad, Adamax, Lion, RMSprop
+from plimsoll.optimizers.matrix import Adafactor, Muon
+from plimsoll.optimizers.multi import MultiOptimizer
 from plimsoll.optimizers.optimizers import SGD, Adam, AdamW, Optimizer, clip_grad_norm
 from plimsoll.optimizers.schedulers import (
     cosine_decay,
@@ -11,9 +14,17 @@ from plimsoll.optimizers.schedulers import (
 
 __all__ = [
     "SGD",
+    "AdaDelta",
+    "Adafactor",
+    "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
+    "Lion",
+    "MultiOptimizer",
+    "Muon",
     "Optimizer",
+    "RMSprop",
     "clip_grad_norm",
     "cosine_decay",
     "exponential_decay",

@@ -195,6 +195,9 @@ class Adam(Optimizer):
         betas: Decay of the means of the gradient and of its square.
         eps: Added to the denominator.
         bias_correction: Whether the means are corrected for starting at 0.
+
+    Raises:
+        ValueError: where ``eps`` is negative.
     """
 
     def __init__(
@@ -204,6 +207,8 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         bias_correction: bool = False,
     ) -> None:
+        if eps < 0:
+            raise ValueError(f"Adam epsilon should be >=0, {eps} was provided instead")
         super().__init__()
         self._maybe_schedule("learning_rate", learning_rate)
         self.betas = list(betas)

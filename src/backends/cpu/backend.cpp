@@ -5,14 +5,20 @@
 #include "backends/cpu/kernels/arg_reduce.h"
 #include "backends/cpu/kernels/attention.h"
 #include "backends/cpu/kernels/concat.h"
+#include "backends/cpu/kernels/conv.h"
+#include "backends/cpu/kernels/factor.h"
+#include "backends/cpu/kernels/fft.h"
 #include "backends/cpu/kernels/gather.h"
+#include "backends/cpu/kernels/gather_mm.h"
 #include "backends/cpu/kernels/linalg.h"
 #include "backends/cpu/kernels/matmul.h"
 #include "backends/cpu/kernels/norm.h"
+#include "backends/cpu/kernels/quantized.h"
 #include "backends/cpu/kernels/reduce.h"
 #include "backends/cpu/kernels/scan.h"
 #include "backends/cpu/kernels/scatter.h"
 #include "backends/cpu/kernels/softmax.h"
+#include "backends/cpu/kernels/solve.h"
 #include "backends/cpu/kernels/sort.h"
 #include "backends/cpu/tile_interpreter.h"
 
@@ -27,14 +33,20 @@ class CpuBackend final : public device::Backend {
     add_arg_reduce_kernels(kernels_);
     add_attention_kernels(kernels_);
     add_concat_kernels(kernels_);
+    add_conv_kernels(kernels_);
+    add_factor_kernels(kernels_);
+    add_fft_kernels(kernels_);
     add_gather_kernels(kernels_);
+    add_gather_mm_kernels(kernels_);
     add_linalg_kernels(kernels_);
     add_matmul_kernels(kernels_);
     add_norm_kernels(kernels_);
+    add_quantized_kernels(kernels_);
     add_reduce_kernels(kernels_);
     add_scan_kernels(kernels_);
     add_scatter_kernels(kernels_);
     add_softmax_kernels(kernels_);
+    add_solve_kernels(kernels_);
     add_sort_kernels(kernels_);
   }
 

@@ -62,7 +62,7 @@ class BlockRun {
                  .chain = scratch_ + plan_.scratch.chain};
     if (plan_.staged) {
       job.c = stage();
-      job.ldc = cols_;
+      job.ldc = stage_step();
       if (args_.accumulate) load_stage();
     } else {
       job.c = sums(row_, col_);
@@ -97,6 +97,8 @@ class BlockRun {
   Operand lanes_of_a() const { return plan_.swapped ? cols_of_b(row_) : rows_of_a(row_); }
   Operand lanes_of_b() const { return plan_.swapped ? rows_of_a(col_) : cols_of_b(col_); }
 
+  // Not a multiple of 4 KB, whose rows would share few cache sets.
+  int64_t stage_step() const { return cols_ + kStagePad; }
   std::byte* stage() const { return scratch_ + plan_.scratch.stage; }
   int64_t sums_step() const {
     return is_half(args_.type) ? args_.accum_row_stride : args_.c_row_stride;
@@ -115,7 +117,7 @@ class BlockRun {
   void for_each_run(F f) const {
     const size_t bytes = static_cast<size_t>(sum_bytes(args_.type));
     for (int64_t i = 0; i < rows_; ++i) {
-      std::byte* row = stage() + i * cols_ * bytes;
+      std::byte* row = stage() + i * stage_step() * bytes;
       if (!plan_.swapped) {
         f(row, sums(row_ + i, col_), bytes * cols_);
       } else {

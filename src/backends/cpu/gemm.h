@@ -1,5 +1,5 @@
 // The packed matrix product C = A·B whose bits depend only on the whole problem (design.md §6 and
-// docs/design/0001-packed-product.md).
+// docs/design/0001-matrix-products.md).
 //
 // K is cut into panels anchored at 0 (gemm_panel). Within a panel an element of C is an ascending
 // chain of fused multiply-adds that starts from 0; panels are added in ascending order. Hence the

@@ -1,11 +1,15 @@
+#include <cpuid.h>
+
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/gemm_block.h"
 #include "backends/cpu/gemm_targets.h"
+#include "base/platform_linux.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/cpu/gemm_bf16.cpp"
 #include <hwy/foreach_target.h>
 
+#include "backends/cpu/gemm_amx-inl.h"
 #include "backends/cpu/gemm_half-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -20,6 +24,14 @@ struct WideBF16Type {
 };
 
 #if HWY_TARGET == HWY_AVX3
+/// True where the CPU has AMX for bfloat16 and the system lets this process use it.
+bool can_use_amx() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  constexpr unsigned kAmx = 1u << 22 | 1u << 24;  // AMX-BF16, AMX-TILE
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & kAmx) == kAmx &&
+         platform::allow_amx_tiles();
+}
+
 /// Adds two products of bfloat16 to each sum; this Highway has no target with the instruction.
 struct DotOp {
   template <class V>
@@ -35,6 +47,8 @@ struct PairBF16Type : WideBF16Type {
 };
 
 Kernels fastest_bf16() {
+  static const bool kAmx = can_use_amx();
+  if (kAmx) return amx_kernels();
   return __builtin_cpu_supports("avx512bf16") ? kernels_of<PairBF16Type>()
                                               : kernels_of<WideBF16Type>();
 }

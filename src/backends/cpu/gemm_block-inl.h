@@ -19,6 +19,7 @@
 #include "backends/cpu/gemm_block.h"
 #include "backends/cpu/gemm_micro-inl.h"
 #include "backends/cpu/gemm_pack-inl.h"
+#include "backends/cpu/gemm_thin-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace plimsoll::cpu::gemm_internal::HWY_NAMESPACE {
@@ -48,6 +49,8 @@ void combine_complex(const T* sums, int64_t sums_step, int64_t h, int64_t cols, 
   }
 }
 
+constexpr int64_t kCopiedUnits = 16;
+
 template <class Type>
 struct Block {
   using T = typename Type::T;
@@ -74,34 +77,48 @@ struct Block {
 
   bool in_place(int64_t cols) const { return job.b_in_place && cols % kVecCols == 0; }
 
-  void pack(const Operand& x, int64_t lane, int64_t lanes, int64_t width, const Step& s,
-            Unit* out) const {
-    pack_tile<Source>({.src = x.data + lane * x.lane_stride + s.k0 * x.k_stride,
+  /// Packs `units` units of K from unit `k` of the step on; the tile's pack begins at `tile`.
+  void pack(const Operand& x, int64_t lane, int64_t lanes, int64_t width, const Step& s, int64_t k,
+            int64_t units, Unit* tile) const {
+    const int64_t k0 = s.k0 + k * Source::kStepK;
+    pack_tile<Source>({.src = x.data + lane * x.lane_stride + k0 * x.k_stride,
                        .lane_stride = x.lane_stride,
                        .k_stride = x.k_stride,
                        .lanes = lanes,
                        .readable = x.lanes - lane,
                        .width = width,
-                       .k = s.units,
-                       .half = s.half,
-                       .out = out});
+                       .k = units,
+                       .half = s.half && k + units == s.units,
+                       .out = tile + k * width});
+  }
+
+  /// Units of K to pack for all tiles before the next: where lanes are contiguous, a row of them
+  /// is read to its end while its page and the lines that tiles share are at hand.
+  static int64_t units_at_once(const Operand& x, const Step& s) {
+    return x.lane_stride == Source::kBytes ? kCopiedUnits : s.units;
   }
 
   void pack_b(const Step& s) const {
     Unit* out = reinterpret_cast<Unit*>(job.b_pack);
-    for (int64_t j = 0; j < job.n; j += kTileN) {
-      const int64_t cols = std::min(kTileN, job.n - j);
-      if (!in_place(cols)) pack(job.b, j, cols, padded(cols), s, out + j * s.units);
+    const int64_t some = units_at_once(job.b, s);
+    for (int64_t k = 0; k < s.units; k += some) {
+      for (int64_t j = 0; j < job.n; j += kTileN) {
+        const int64_t cols = std::min(kTileN, job.n - j);
+        if (in_place(cols)) continue;
+        pack(job.b, j, cols, padded(cols), s, k, std::min(some, s.units - k), out + j * s.units);
+      }
     }
   }
 
   void pack_a(int64_t m0, int64_t m, const Step& s) const {
     Unit* out = reinterpret_cast<Unit*>(job.a_pack);
-    const int64_t tiles = tile_count(m);
-    for (int64_t i = 0; i < tiles; ++i) {
-      const int64_t row = tile_begin(m, tiles, i);
-      const int64_t h = tile_begin(m, tiles, i + 1) - row;
-      pack(job.a, m0 + row, h, h, s, out + row * s.units);
+    const int64_t tiles = tile_count(m), some = units_at_once(job.a, s);
+    for (int64_t k = 0; k < s.units; k += some) {
+      for (int64_t i = 0; i < tiles; ++i) {
+        const int64_t row = tile_begin(m, tiles, i);
+        const int64_t h = tile_begin(m, tiles, i + 1) - row;
+        pack(job.a, m0 + row, h, h, s, k, std::min(some, s.units - k), out + row * s.units);
+      }
     }
   }
 
@@ -194,7 +211,7 @@ struct Block {
 
 template <class Type>
 void run_block(const BlockJob& job) {
-  Block<Type>{job}.run();
+  if (!run_thin_block<Type>(job)) Block<Type>{job}.run();
 }
 
 template <class Type>

@@ -18,6 +18,8 @@ struct KernelShape {
   int64_t tile_rows = 0, tile_cols = 0;  // of the micro-kernel, in elements
   int64_t panel = 0;                     // K elements a panel
   int64_t k_per_unit = 1;                // K elements in a packed unit: 2 for pairs of bfloat16
+  int64_t staged_rows = 336;             // rows of a block whose sums are kept in scratch
+  int64_t unit_grain = 1;                // a panel's units are padded to a multiple of this
 };
 
 /// One block of C. Sums are of the accumulator type (float for half types), columns contiguous.

@@ -66,6 +66,11 @@ struct WideF16Source {
   template <class D>
   static HWY_INLINE hn::Vec<D> load_k(D d, const std::byte* p) {
     const hn::Rebind<float, D> df;
+#if HWY_TARGET <= HWY_AVX2  // with F16C
+    const hn::Rebind<hwy::float16_t, D> dh;
+    return hn::BitCast(
+        d, hn::PromoteTo(df, hn::LoadU(dh, reinterpret_cast<const hwy::float16_t*>(p))));
+#else
     const auto bits = load_16(d, p);
     const auto magnitude = hn::ShiftLeft<13>(hn::And(bits, hn::Set(d, 0x7FFF)));
     const auto scaled = hn::Mul(hn::BitCast(df, magnitude), hn::Set(df, 0x1p112f));
@@ -73,6 +78,7 @@ struct WideF16Source {
     const auto exponent = hn::IfThenElseZero(special, hn::Set(d, 0x7F800000));
     const auto sign = hn::ShiftLeft<16>(hn::And(bits, hn::Set(d, 0x8000)));
     return hn::Or(hn::Or(hn::BitCast(d, scaled), exponent), sign);
+#endif
   }
   static HWY_INLINE uint32_t load_one(const std::byte* p, int64_t, bool) {
     const hn::CappedTag<uint32_t, 1> d;

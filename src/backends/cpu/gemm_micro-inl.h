@@ -6,6 +6,7 @@
 #define PLIMSOLL_GEMM_MICRO_INL_H_
 #endif
 
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include <array>
@@ -74,6 +75,11 @@ HWY_NOINLINE void micro_kernel(const MicroArgs<T>& t) {
   }
   const T* HWY_RESTRICT a = t.a;
   const T* HWY_RESTRICT b = t.b;
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) hwy::Prefetch(t.out + r * t.out_step + v * kLanes);
+  }
   for (int64_t k = t.k; k > 0; --k, a += R, b += t.b_step) {
     Vec bv[V];
 #pragma GCC unroll 4

@@ -8,6 +8,7 @@
 #define PLIMSOLL_GEMM_PACK_INL_H_
 #endif
 
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include <algorithm>
@@ -74,18 +75,20 @@ void pack_scalar(const PackArgs<S>& t, int64_t lane_begin, int64_t k_begin) {
 }
 
 /// Lanes contiguous in memory: each k is a copy. Whole vectors may write up to a vector past
-/// `width`: the next k (or the slack at the end of the pack) is written later.
+/// `width` where the next k is written later, so not at the last k.
 template <class S>
 void pack_copy(const PackArgs<S>& t) {
   using U = typename S::Unit;
   const hn::ScalableTag<U> d;
   const int64_t n = HWY_LANES(U);
-  const int64_t by_vector = (t.lanes + n - 1) / n * n <= t.readable ? t.lanes : t.lanes / n * n;
+  const int64_t inside = t.lanes / n * n;
+  const bool past = (t.lanes + n - 1) / n * n <= t.readable;
   const int64_t whole_k = t.k - (t.half ? 1 : 0);
   const int64_t unit_stride = t.k_stride * S::kStepK;
   for (int64_t k = 0; k < whole_k; ++k) {
     const std::byte* p = t.src + k * unit_stride;
     U* out = t.out + k * t.width;
+    const int64_t by_vector = past && k < t.k - 1 ? t.lanes : inside;
     for (int64_t i = 0; i < by_vector; i += n) {
       hn::StoreU(S::load_lanes(d, p + i * S::kBytes, t.k_stride), d, out + i);
     }
@@ -95,6 +98,9 @@ void pack_copy(const PackArgs<S>& t) {
   }
   if (t.half) pack_scalar(t, 0, whole_k);
 }
+
+// Units of K that a lane is read on before the next: the tile's part of them stays in level 1.
+constexpr int64_t kTransposeRun = 128;
 
 /// Transposes 4 × 4 units of 32 bits, or 2 × 2 of 64, between 128-bit vectors.
 template <class V>
@@ -118,8 +124,9 @@ HWY_INLINE void transpose(V (&v)[2]) {
   v[0] = a;
 }
 
-/// K contiguous in memory: small squares are transposed in registers. A line of memory (16 units)
-/// is used up at one visit, since lanes a power of two apart share few cache sets.
+/// K contiguous in memory: small squares are transposed in registers. A few lines of a lane are
+/// used up at one visit: lanes a power of two apart share few cache sets, and a run is fetched
+/// ahead.
 template <class S>
 void pack_transpose(const PackArgs<S>& t) {
   using U = typename S::Unit;
@@ -128,12 +135,14 @@ void pack_transpose(const PackArgs<S>& t) {
   const int64_t unit_bytes = S::kBytes * S::kStepK;
   const int64_t square_k = (t.k - (t.half ? 1 : 0)) / kSide * kSide;
   const int64_t square_lanes = t.lanes < kSide ? 0 : t.lanes;
-  for (int64_t k0 = 0; k0 < square_k; k0 += 16) {
-    const int64_t k1 = std::min<int64_t>(k0 + 16, square_k);
+  for (int64_t k0 = 0; k0 < square_k; k0 += kTransposeRun) {
+    const int64_t k1 = std::min<int64_t>(k0 + kTransposeRun, square_k);
     for (int64_t lane = 0; lane < square_lanes; lane += kSide) {
       const int64_t i = std::min(lane, square_lanes - kSide);  // the last square may overlap
       const std::byte* p = t.src + i * t.lane_stride;
       for (int64_t k = k0; k < k1; k += kSide) {
+        // One line of the next square of lanes: a run is too short for the machine to foresee it.
+        hwy::Prefetch(p + (kSide + k / kSide % kSide) * t.lane_stride + k / 16 * 16 * unit_bytes);
         hn::Vec<decltype(d)> v[kSide];
 #pragma GCC unroll 4
         for (int r = 0; r < kSide; ++r) {

@@ -8,15 +8,15 @@ namespace {
 // A's pack (168 × 384 floats, 258 KB) stays in a level-2 cache of 1 MB while B's tiles pass; B's
 // pack (512 × 384 floats, 786 KB) is met again from there or from level 3.
 constexpr int64_t kRowsPerPack = 168;
-constexpr int64_t kBlockRows = 6 * kRowsPerPack;
-constexpr int64_t kStagedRows = 2 * kRowsPerPack;
+constexpr int64_t kMostRowsPerPack = kRowsPerPack + 14;
+constexpr int64_t kBlockRows = 13 * kRowsPerPack;
 constexpr int64_t kBlockCols = 512;
 // At most this many rows (or columns): B is read once and not packed if its rows are contiguous.
 constexpr int64_t kThin = 32;
 constexpr int64_t kThinStep = 16;
 // Fewer multiplications than this are not worth waking another thread.
 constexpr int64_t kSerialWork = 1 << 19;
-constexpr int64_t kBlocksPerWorker = 4;
+constexpr int64_t kBlocksPerWorker = 2;
 constexpr int64_t kLeastBlock = 128 * 128;
 constexpr int64_t kSlack = 64;  // lanes that packing and padding may touch past the end
 
@@ -78,21 +78,23 @@ int64_t sum_bytes(GemmType type) { return is_half(type) ? 4 : element_bytes(type
 
 Scratch scratch_for(GemmType type, int64_t m, int64_t n, int64_t k) {
   const int64_t unit = sum_bytes(type);  // half types are packed as float32 or as pairs
-  const int64_t k_per_unit = kernels_for(type).shape.k_per_unit;
+  const KernelShape shape = kernels_for(type).shape;
   const int64_t longest = std::max(m, n);
-  const int64_t panel = ceil_div(std::min(gemm_panel(type), k), k_per_unit);
-  const int64_t rows = std::min(kRowsPerPack, longest) + kSlack;
-  const int64_t cols = std::min(kBlockCols, longest) + kSlack;
+  const int64_t panel =
+      round_up(ceil_div(std::min(gemm_panel(type), k), shape.k_per_unit), shape.unit_grain);
   const bool thin = std::min(m, n) <= kThin;
+  const int64_t few = round_up(std::min(m, n), shape.tile_rows);  // rows of a thin product
+  const int64_t rows = (thin ? few : std::min(kRowsPerPack, longest)) + kSlack;
+  const int64_t cols = std::min(kBlockCols, longest) + kSlack;
   // A chain of complex64 is four real sums, not two.
   const int64_t chain_unit = type == GemmType::kC64 ? 16 : unit;
-  const int64_t stage_rows =
-      is_half(type) ? std::min(kStagedRows + kSlack, m) : (thin ? std::min(kThin, n) : 0);
+  int64_t stage_rows = thin && n < m ? few : 0;
+  if (is_half(type)) stage_rows = std::max(stage_rows, std::min(shape.staged_rows + kSlack, m));
   Scratch s;
   s.b_pack = round_up(rows * panel * unit, 64);
   s.chain = s.b_pack + round_up(cols * panel * unit, 64);
-  s.stage = s.chain + (thin ? round_up(kThin * cols * chain_unit, 64) : 0);
-  s.total = s.stage + round_up(std::max(stage_rows, std::min(kThin, n)) * cols * unit, 64);
+  s.stage = s.chain + (thin ? round_up(few * cols * chain_unit, 64) : 0);
+  s.total = s.stage + round_up(stage_rows * cols * unit, 64);
   return s;
 }
 
@@ -108,13 +110,14 @@ Plan plan_product(const GemmArgs& args, int64_t batch, int max_workers) {
   const bool thin = plan.m <= kThin;
   plan.in_place = thin && !is_half(args.type) && lane_stride(plan, args) == 1;
   plan.staged = plan.swapped || (is_half(args.type) && args.accum == nullptr);
-  plan.rows_per_pack = kRowsPerPack;
   plan.k_step = plan.in_place ? kThinStep : shape.panel;
-  plan.block_m = even_block(plan.m, plan.staged ? kStagedRows : kBlockRows, shape.tile_rows);
+  plan.block_m = even_block(plan.m, plan.staged ? shape.staged_rows : kBlockRows, shape.tile_rows);
   plan.block_n = even_block(plan.n, kBlockCols, shape.tile_cols);
   const int64_t work = batch * plan.n * plan.k * std::max<int64_t>(plan.m, 4);
   plan.workers = work < kSerialWork ? 1 : max_workers;
   if (plan.workers > 1) share_out(plan, batch, shape);
+  // Even packs: a last one of a few rows would read all of B's pack for little.
+  plan.rows_per_pack = ceil_div(plan.block_m, ceil_div(plan.block_m, kMostRowsPerPack));
   plan.workers = static_cast<int>(std::min<int64_t>(plan.workers, plan.blocks() * batch));
   return plan;
 }

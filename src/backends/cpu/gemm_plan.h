@@ -20,6 +20,9 @@ struct Scratch {
   size_t b_pack = 0, chain = 0, stage = 0, total = 0;  // A's pack is at 0
 };
 
+/// Sums between the end of a staged row and the next one.
+inline constexpr int64_t kStagePad = 16;
+
 /// Enough for any product of this size, however its operands lie.
 Scratch scratch_for(GemmType type, int64_t m, int64_t n, int64_t k);
 

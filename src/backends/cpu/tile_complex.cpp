@@ -30,6 +30,11 @@ C64 sign(C64 a) {
   const double m = std::hypot(double{a.re}, double{a.im});
   return narrow({a.re / m, a.im / m});
 }
+// log|1 + z| = log1p(|z|^2 + 2 Re z) / 2 keeps the digits of small z.
+Z log1p(Z z) {
+  const double x = z.real(), y = z.imag();
+  return {0.5 * std::log1p(x * (x + 2) + y * y), std::atan2(y, 1 + x)};
+}
 C64 power(C64 a, C64 b) {
   if (b.re == 0 && b.im == 0) return {1, 0};
   if (a.re == 0 && a.im == 0 && b.re > 0) return {0, 0};
@@ -101,6 +106,13 @@ void add_functions(TileTable* table) {
   map<[](C64 a) { return narrow(std::sinh(widen(a))); }>(table, TileOp::kSinh);
   map<[](C64 a) { return narrow(std::cosh(widen(a))); }>(table, TileOp::kCosh);
   map<[](C64 a) { return narrow(std::tanh(widen(a))); }>(table, TileOp::kTanh);
+  map<[](C64 a) { return narrow(std::asin(widen(a))); }>(table, TileOp::kArcsin);
+  map<[](C64 a) { return narrow(std::acos(widen(a))); }>(table, TileOp::kArccos);
+  map<[](C64 a) { return narrow(std::atan(widen(a))); }>(table, TileOp::kArctan);
+  map<[](C64 a) { return narrow(std::asinh(widen(a))); }>(table, TileOp::kArcsinh);
+  map<[](C64 a) { return narrow(std::acosh(widen(a))); }>(table, TileOp::kArccosh);
+  map<[](C64 a) { return narrow(std::atanh(widen(a))); }>(table, TileOp::kArctanh);
+  map<[](C64 a) { return narrow(log1p(widen(a))); }>(table, TileOp::kLog1p);
 }
 
 void add_arithmetic(TileTable* table) {

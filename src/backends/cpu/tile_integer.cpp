@@ -75,11 +75,11 @@ struct FloorDivide {
     return static_cast<T>(a / b);
   }
 };
-// With the divisor's sign; by zero: 0.
+// With the divisor's sign; by zero: a, as a - b * (a / b) gives, and MLX.
 struct Remainder {
   template <class T>
   static T apply(T a, T b) {
-    if (b == 0) return 0;
+    if (b == 0) return a;
     if constexpr (std::is_signed_v<T>) {
       if (b == -1) return 0;
       const T r = static_cast<T>(a % b);

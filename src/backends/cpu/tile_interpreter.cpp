@@ -17,6 +17,7 @@ using device::Tensor;
 
 constexpr int64_t kGrainTiles = 64;          // 64 K elements a task
 constexpr int64_t kGrainWork = 64 * 4;       // tiles × instructions a task, for long programs
+constexpr size_t kLine = 64;                 // bytes of a cache line
 constexpr size_t kInlineElements = 1 << 15;  // below it, waking a worker costs more
 
 // A single element repeated: kernels without a splat form read it from here.
@@ -198,8 +199,58 @@ class ProgramRun {
         where[i] = region_address(grid_, tiles_.operands[i], region);
     for (size_t o = 0; o < outputs_.size(); ++o)
       if (tiles_.stores[o].in_place) where[tiles_.stores[o].value] = address_in_output(o, region);
-    for (const TileStep& step : tiles_.steps) run_step(step, region, where);
+    Ahead ahead = bytes_ahead(region);
+    for (const TileStep& step : tiles_.steps) {
+      ahead.fetch_some();
+      run_step(step, region, where);
+    }
     for (size_t o = 0; o < outputs_.size(); ++o) store(o, region, where);
+  }
+
+  // The next tile's part of what is read and written in place most likely follows this one's. It is
+  // fetched while this one is computed, a few lines at each step: caches wait for many at once.
+  struct Ahead {
+    static constexpr int kMostStreams = 8;
+    struct Stream {
+      const std::byte* at;
+      int64_t lines, share;
+      bool write;
+    };
+    Stream streams[kMostStreams];
+    int count = 0;
+
+    void add(const std::byte* at, size_t bytes, size_t steps, bool write) {
+      if (count == kMostStreams) return;
+      const auto lines = static_cast<int64_t>(bytes / kLine);
+      streams[count++] = {at + bytes, lines, lines / static_cast<int64_t>(steps) + 1, write};
+    }
+    void fetch_some() {
+      for (int i = 0; i < count; ++i) {
+        Stream& s = streams[i];
+        const int64_t n = std::min(s.share, s.lines);
+        for (int64_t l = 0; l < n; ++l) {
+          if (s.write)
+            __builtin_prefetch(s.at + l * kLine, 1);
+          else
+            __builtin_prefetch(s.at + l * kLine);
+        }
+        s.at += n * kLine;
+        s.lines -= n;
+      }
+    }
+  };
+
+  Ahead bytes_ahead(const TileRegion& region) const {
+    Ahead ahead;
+    const size_t steps = tiles_.steps.size();
+    if (region.n < kTileElements || steps == 0) return ahead;
+    for (const TileOperand& operand : tiles_.operands)
+      if (operand.access == TileAccess::kDirect)
+        ahead.add(region_address(grid_, operand, region), region.n * operand.size, steps, false);
+    for (size_t o = 0; o < outputs_.size(); ++o)
+      if (tiles_.stores[o].in_place)
+        ahead.add(address_in_output(o, region), region.n * size_of(outputs_[o].dtype), steps, true);
+    return ahead;
   }
 
   std::byte* address_in_output(size_t o, const TileRegion& region) const {

@@ -67,8 +67,30 @@ struct Lane {
   }
   static HWY_INLINE V negate_if(M m, V a) { return hn::IfThenElse(m, hn::Neg(a), a); }
 
-  // float32 only: reduced in float64 halves.
+  // float32 only. Small angles are reduced with π/2 in three parts, the first of which leaves an
+  // exact difference; others, and all where there is no fma, in float64 halves. Which way an
+  // element goes does not depend on its neighbours.
+#if HWY_TARGET <= HWY_AVX2
+  static constexpr T kFewRadians = 4096.0f;
+  static HWY_INLINE V few_quarter_turns(V x, V* n) {
+    *n = round(x * set(0.636619772f));
+    const V r = fma(*n, set(4.37113883e-08f), fma(*n, set(-1.57079637f), x));
+    return fma(*n, set(1.71512451e-15f), r);
+  }
   static HWY_INLINE V quarter_turns(V x, V* n) {
+    V near_n, far_n;
+    const V near = few_quarter_turns(x, &near_n);
+    const V far = quarter_turns_in_halves(x, &far_n);
+    const M few = lt(abs(x), set(kFewRadians));
+    *n = select(few, near_n, far_n);
+    return select(few, near, far);
+  }
+#else
+  static constexpr T kFewRadians = 1048576.0f;
+  static HWY_INLINE V few_quarter_turns(V x, V* n) { return quarter_turns_in_halves(x, n); }
+  static HWY_INLINE V quarter_turns(V x, V* n) { return quarter_turns_in_halves(x, n); }
+#endif
+  static HWY_INLINE V quarter_turns_in_halves(V x, V* n) {
     const hn::ScalableTag<double> dd;
     const hn::Half<D> dh;
     using W = formulas::HWY_NAMESPACE::Wide<Lane<double>>;

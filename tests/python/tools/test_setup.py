@@ -83,3 +83,23 @@ def test_second_run_starts_no_installer(tree: Path) -> None:
     (tree / "requirements" / "demo.txt").write_text("numpy\n")
     assert setup(tree).returncode == 0
     assert "-r requirements/demo.txt" in calls.read_text()
+
+
+def test_another_version_of_mlx_lm_is_installed_anew(tree: Path) -> None:
+    command(tree, "dpkg-query", "echo installed")
+    calls, alone = tree / "calls", tree / "requirements" / "clients-alone.txt"
+    made = f'mkdir -p {tree}/$at/bin; cp "$0" {tree}/$at/bin/python'
+    script = (
+        "at=.venv; "
+        'case "$*" in *client-venv*) at=build/client-venv;; esac; '
+        f'echo "$*" >>{calls}; case "$*" in -V) echo Python 3.11;; *-m\\ venv*) {made};; esac'
+    )
+    command(tree, "python3", script)
+    assert setup(tree, "clients").returncode == 0
+    assert "--no-deps -r requirements/clients-alone.txt" in calls.read_text()
+    calls.unlink()
+    assert setup(tree, "clients").returncode == 0
+    assert "pip install" not in calls.read_text()
+    alone.write_text("mlx-lm==0.32.3\n")
+    assert setup(tree, "clients").returncode == 0
+    assert "--no-deps -r requirements/clients-alone.txt" in calls.read_text()

@@ -31,7 +31,7 @@ struct FileFaults {
 
 class FaultyFile final : public File {
  public:
-  FaultyFile(std::unique_ptr<File> base, FileFaults* faults)
+  FaultyFile(std::shared_ptr<File> base, FileFaults* faults)
       : base_(std::move(base)), faults_(faults) {}
 
   size_t pread(std::span<std::byte> to, uint64_t offset) override {
@@ -58,6 +58,7 @@ class FaultyFile final : public File {
   }
   void sync() override { base_->sync(); }
   uint64_t size() override { return base_->size(); }
+  std::string name() const override { return base_->name(); }
   FileIdentity identity() override { return base_->identity(); }
   void drop_cache(uint64_t offset, uint64_t size) noexcept override {
     base_->drop_cache(offset, size);
@@ -71,7 +72,7 @@ class FaultyFile final : public File {
     if (!faults_->short_transfers || span.size() <= kBlock) return span;
     return span.first(std::max(kBlock, span.size() / 2 / kBlock * kBlock));
   }
-  std::unique_ptr<File> base_;
+  std::shared_ptr<File> base_;
   FileFaults* faults_;
 };
 

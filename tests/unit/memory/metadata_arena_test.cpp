@@ -39,6 +39,25 @@ TEST(MetadataArena, ComesInChargedChunks) {
   EXPECT_EQ(arena.try_allocate(64), nullptr);
 }
 
+TEST(MetadataArena, SaysWhatMoreBlocksWillTake) {
+  HostResource resource;
+  Ledger ledger;
+  MetadataArena arena(ledger, resource, nullptr);
+  std::vector<void*> blocks;
+  for (size_t count : {1u, 170u, 3u, 1000u}) {
+    const Bytes said = arena.growth(320, count), before = ledger.used() - arena.spare_bytes();
+    for (size_t i = 0; i < count; ++i) blocks.push_back(arena.try_allocate(320));
+    EXPECT_EQ(ledger.used(), before + said);
+    EXPECT_EQ(arena.charged_bytes(), ledger.used());
+    for (size_t i = 0; i < count / 2; ++i) {
+      arena.deallocate(blocks.back(), 320);
+      blocks.pop_back();
+    }
+  }
+  for (void* b : blocks) arena.deallocate(b, 320);
+  EXPECT_EQ(ledger.used(), arena.spare_bytes());
+}
+
 TEST(MetadataArena, AsksForMoreBeforeItRefuses) {
   HostResource resource;
   Ledger ledger(MetadataArena::kChunkBytes);

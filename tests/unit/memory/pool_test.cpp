@@ -111,6 +111,24 @@ TEST_F(PoolTest, GivesTheCacheBackBeforeItRefuses) {
   EXPECT_TRUE(pool.try_make_resident(64 * kKiB));
 }
 
+TEST_F(PoolTest, MetadataTakesFromTheCacheWhatALoweredLimitNeeds) {
+  Pool pool(ledger, resource);
+  {
+    std::vector<BufferRef> all;
+    for (int i = 0; i < 8; ++i) all.push_back(*pool.try_make_resident(kMiB));
+  }
+  ASSERT_GE(ledger.used(Tag::kCache), 8 * kMiB);
+  ledger.set_limit(kMiB);
+  // The first takes the spare chunk, the second, of another class, needs one more, which is far
+  // less than what the limit was lowered by.
+  void* first = pool.metadata().try_allocate(500);
+  void* second = pool.metadata().try_allocate(60);
+  ASSERT_NE(second, nullptr);
+  EXPECT_LE(ledger.used(), kMiB);
+  pool.metadata().deallocate(first, 500);
+  pool.metadata().deallocate(second, 60);
+}
+
 TEST_F(PoolTest, CacheLimitDropsTheOldestBlocks) {
   Pool pool(ledger, resource);
   EXPECT_EQ(pool.set_cache_limit(2 * kMiB), Ledger::kNoLimit);

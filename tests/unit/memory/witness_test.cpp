@@ -29,7 +29,7 @@ namespace fs = std::filesystem;
 
 // The kernel charges a cgroup 64 pages at a time for each CPU; page tables are charged as well (one
 // page for each 2 MiB of small pages), and so are the heap records of the child itself.
-constexpr Bytes kSlack = 1 * kMiB;
+constexpr Bytes kSlack = 3 * kMiB / 2;
 constexpr int kOutOfTune = 3;
 
 Bytes slack_of(Bytes used) { return kSlack + used / 256; }
@@ -241,7 +241,7 @@ TEST(Witness, SpillingStaysInsideAHardCgroupLimit) {
     Pool pool(ledger, resource);
     SpillStore::Options options;
     options.directory = directory.string();
-    SpillStore store(ledger, options);
+    SpillStore store(options);
     auto big = pool.make(4 * kLimit);
     Bytes step = 8 * kMiB;
     for (int pass = 0; pass < 2; ++pass) {

@@ -145,7 +145,7 @@ TEST(Creation, filled_arrays_hold_one_constant) {
   EXPECT_EQ(name(z), "full");
   EXPECT_TRUE(z.node()->inputs[0]->is(graph::Node::kConstant));
   EXPECT_EQ(text_of<ValueError>([] { zeros({-1}); }),
-            "[full] expected dimensions of at least 0, got (-1,)");
+            "[zeros] expected dimensions of at least 0, got (-1,)");
 }
 
 }  // namespace

@@ -39,6 +39,36 @@ def elu(x: mx.array, alpha: float = 1.0) -> mx.array:
     return mx.where(x > 0, x, alpha * (mx.exp(x) - 1))
 
 
+def celu(x: mx.array, alpha: float = 1.0) -> mx.array:
+    """max(x, 0) + min(0, alpha * (exp(x / alpha) - 1))."""
+    return mx.maximum(x, 0.0) + alpha * (mx.exp(mx.minimum(x, 0.0) / alpha) - 1)
+
+
+def selu(x: mx.array) -> mx.array:
+    """1.0507 * elu(x, 1.67326): keeps mean 0 and variance 1 (Klambauer et al. 2017)."""
+    return 1.0507 * elu(x, 1.67326)
+
+
+def relu2(x: mx.array) -> mx.array:
+    """max(x, 0) squared."""
+    return mx.square(mx.maximum(x, 0))
+
+
+def hard_tanh(x: mx.array, min_val: float = -1.0, max_val: float = 1.0) -> mx.array:
+    """min(max(x, min_val), max_val)."""
+    return mx.minimum(mx.maximum(x, min_val), max_val)
+
+
+def hard_shrink(x: mx.array, lambd: float = 0.5) -> mx.array:
+    """x where its size is above ``lambd``, else 0."""
+    return mx.where(mx.abs(x) > lambd, x, 0)
+
+
+def softshrink(x: mx.array, lambd: float = 0.5) -> mx.array:
+    """x brought nearer to 0 by ``lambd``; 0 where its size is not above that."""
+    return mx.where(mx.abs(x) > lambd, x - mx.sign(x) * lambd, 0)
+
+
 def softplus(x: mx.array) -> mx.array:
     """log(1 + exp(x)) without overflow."""
     return mx.logaddexp(x, 0)
@@ -52,6 +82,11 @@ def softsign(x: mx.array) -> mx.array:
 def softmax(x: mx.array, axis: int = -1) -> mx.array:
     """exp(x) divided by its sum along an axis."""
     return mx.softmax(x, axis=axis)
+
+
+def softmin(x: mx.array, axis: int = -1) -> mx.array:
+    """softmax(-x) along an axis."""
+    return mx.softmax(-x, axis=axis)
 
 
 def log_softmax(x: mx.array, axis: int = -1) -> mx.array:
@@ -144,6 +179,30 @@ class ReLU6(_Activation):
     _function = staticmethod(relu6)
 
 
+class ReLU2(_Activation):
+    """Applies relu2."""
+
+    _function = staticmethod(relu2)
+
+
+class SELU(_Activation):
+    """Applies selu."""
+
+    _function = staticmethod(selu)
+
+
+class HardTanh(_Activation):
+    """Applies hard_tanh with its bounds of -1 and 1."""
+
+    _function = staticmethod(hard_tanh)
+
+
+class Softmin(_Activation):
+    """Applies softmin to the last axis."""
+
+    _function = staticmethod(softmin)
+
+
 class SiLU(_Activation):
     """Applies silu."""
 
@@ -222,6 +281,86 @@ class ELU(Module):
     def __call__(self, x: mx.array) -> mx.array:
         """Applies the function to each element of ``x``."""
         return elu(x, self._alpha)
+
+
+class CELU(Module):
+    """Applies celu.
+
+    Args:
+        alpha: Minus the limit at minus infinity.
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__()
+        self._alpha = alpha
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """Applies the function to each element of ``x``."""
+        return celu(x, self._alpha)
+
+
+class HardShrink(Module):
+    """Applies hard_shrink.
+
+    Args:
+        lambd: Size up to which elements become 0.
+    """
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__()
+        self.lambd = lambd
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """Applies the function to each element of ``x``."""
+        return hard_shrink(x, self.lambd)
+
+
+class Softshrink(Module):
+    """Applies softshrink.
+
+    Args:
+        lambd: Size up to which elements become 0.
+    """
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__()
+        self.lambd = lambd
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """Applies the function to each element of ``x``."""
+        return softshrink(x, self.lambd)
+
+
+class Step(Module):
+    """Applies step.
+
+    Args:
+        threshold: Number above which the result is 1.
+    """
+
+    def __init__(self, threshold: float = 0.0) -> None:
+        super().__init__()
+        self.threshold = threshold
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """Applies the function to each element of ``x``."""
+        return step(x, self.threshold)
+
+
+class GLU(Module):
+    """Applies glu.
+
+    Args:
+        axis: The axis that is split; its length is even, and half of it in the result.
+    """
+
+    def __init__(self, axis: int = -1) -> None:
+        super().__init__()
+        self.axis = axis
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """The first half of ``x`` times sigmoid of the second half."""
+        return glu(x, self.axis)
 
 
 class PReLU(Module):

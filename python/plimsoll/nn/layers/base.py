@@ -15,7 +15,8 @@ class Module(dict[str, Any]):
     """A container of parameters and of other modules.
 
     Arrays, lists, dicts, tuples and modules that are set as attributes are its items; arrays whose
-    name does not start with an underscore are its parameters.
+    name does not start with an underscore are its parameters. Lists and dicts are looked into for
+    parameters and modules, tuples are not.
 
     Example:
         >>> class Affine(nn.Module):
@@ -153,12 +154,12 @@ class Module(dict[str, Any]):
     @staticmethod
     def valid_child_filter(module: Module, key: str, value: Any) -> bool:
         """Keeps what may hold modules."""
-        return isinstance(value, dict | list | tuple)
+        return isinstance(value, dict | list)
 
     @staticmethod
     def valid_parameter_filter(module: Module, key: str, value: Any) -> bool:
         """Keeps what may hold parameters."""
-        return isinstance(value, dict | list | tuple | mx.array) and not key.startswith("_")
+        return isinstance(value, dict | list | mx.array) and not key.startswith("_")
 
     @staticmethod
     def trainable_parameter_filter(module: Module, key: str, value: Any) -> bool:
@@ -185,7 +186,7 @@ class Module(dict[str, Any]):
         def is_leaf(module: Module, key: str, value: Any) -> bool:
             if is_leaf_fn is not None:
                 return is_leaf_fn(module, key, value)
-            return not isinstance(value, dict | list | tuple)
+            return not isinstance(value, dict | list)
 
         def walk(module: Module, key: str, value: Any) -> Any:
             if is_leaf(module, key, value):
@@ -194,15 +195,12 @@ class Module(dict[str, Any]):
                 return {k: walk(value, k, v) for k, v in value.items() if filter_fn(value, k, v)}
             if isinstance(value, dict):
                 return {
-                    k: walk(module, f"{key}.{k}", v)
+                    k: walk(module, f"{key}.{k}", v) if filter_fn(module, f"{key}.{k}", v) else {}
                     for k, v in value.items()
-                    if filter_fn(module, f"{key}.{k}", v)
                 }
-            if isinstance(value, list | tuple):
+            if isinstance(value, list):
                 return [
-                    walk(module, f"{key}.{i}", v)
-                    if isinstance(v, dict | list | tuple) or filter_fn(module, f"{key}.{i}", v)
-                    else {}
+                    walk(module, f"{key}.{i}", v) if filter_fn(module, f"{key}.{i}", v) else {}
                     for i, v in enumerate(value)
                 ]
             raise RuntimeError(f"[filter_and_map] unexpected leaf of type {type(value).__name__}")
@@ -310,7 +308,7 @@ class Module(dict[str, Any]):
         def replace(node: Any, key: Any, new: Any) -> None:
             if isinstance(node[key], Module) and isinstance(new, Module):
                 node[key] = new
-            elif isinstance(node[key], dict | list):
+            elif isinstance(node[key], dict | list) and isinstance(new, dict | list):
                 apply(node[key], new)
             elif strict:
                 raise ValueError(f"Received invalid type: {type(new).__name__}.")
@@ -319,7 +317,7 @@ class Module(dict[str, Any]):
             pairs = new.items() if isinstance(new, dict) else enumerate(new)
             for key, value in pairs:
                 known = key in node if isinstance(node, dict) else key < len(node)
-                if known and value:
+                if known and (value or isinstance(value, Module)):  # an empty module is false
                     replace(node, key, value)
                 elif strict and not known:
                     raise ValueError(f'Module does not have sub-module named "{key}".')
@@ -371,18 +369,10 @@ class Module(dict[str, Any]):
         return self
 
     def _parameter_names(self) -> list[str]:
-        tree = self.filter_and_map(
+        own = self.filter_and_map(
             lambda m, k, v: not isinstance(v, Module) and Module.valid_parameter_filter(m, k, v),
-            is_leaf_fn=lambda m, k, v: isinstance(v, mx.array | Module),
         )
-        return [
-            name
-            for name, child in tree.items()
-            if any(
-                isinstance(leaf, mx.array)
-                for _, leaf in tree_flatten(child, is_leaf=Module.is_module)
-            )
-        ]
+        return [name for name, _ in tree_flatten(own)]
 
     def freeze(
         self, *, recurse: bool = True, keys: str | list[str] | None = None, strict: bool = False
@@ -416,8 +406,12 @@ class Module(dict[str, Any]):
             The module.
         """
         for module in self.modules():
-            object.__setattr__(module, "_training", mode)
+            module._set_training_mode(mode)
         return self
+
+    def _set_training_mode(self, mode: bool) -> None:
+        """What train() calls for each module: for layers that change with the mode."""
+        object.__setattr__(self, "_training", mode)
 
     def eval(self) -> Module:
         """Leaves training mode.

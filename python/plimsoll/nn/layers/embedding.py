@@ -6,6 +6,7 @@ import math
 
 import plimsoll.core as mx
 from plimsoll.nn.layers.base import Module
+from plimsoll.nn.layers.quantized import QuantizedEmbedding
 
 
 class Embedding(Module):
@@ -39,3 +40,25 @@ class Embedding(Module):
     def as_linear(self, x: mx.array) -> mx.array:
         """x @ weight.T, for models whose output layer is the embedding."""
         return x @ self.weight.T
+
+    def to_quantized(
+        self,
+        group_size: int | None = None,
+        bits: int | None = None,
+        mode: str = "affine",
+        quantize_input: bool = False,
+    ) -> QuantizedEmbedding:
+        """A QuantizedEmbedding with the layer's numbers.
+
+        Args:
+            group_size: Elements that share a scale. Default: the mode's own, as for mx.quantize.
+            bits: Bits of an element. Default: the mode's own.
+            mode: "affine", "mxfp4", "mxfp8" or "nvfp4".
+            quantize_input: Not possible: integers look rows up.
+
+        Raises:
+            ValueError: for ``quantize_input``, and settings that do not fit.
+        """
+        if quantize_input:
+            raise ValueError("[to_quantized] an Embedding has no input that can be quantized")
+        return QuantizedEmbedding.from_embedding(self, group_size, bits, mode)

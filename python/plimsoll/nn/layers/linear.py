@@ -7,6 +7,7 @@ from typing import Any
 
 import plimsoll.core as mx
 from plimsoll.nn.layers.base import Module
+from plimsoll.nn.layers.quantized import QQLinear, QuantizedLinear
 
 
 class Identity(Module):
@@ -20,20 +21,8 @@ class Identity(Module):
         return x
 
 
-class Linear(Module):
-    """x @ weight.T + bias over the last axis.
-
-    Parameters start uniform in ±1/sqrt(input_dims).
-
-    Args:
-        input_dims: Features of the input.
-        output_dims: Features of the output.
-        bias: Whether a bias is added.
-
-    Example:
-        >>> nn.Linear(4, 2)(mx.ones((3, 4))).shape
-        (3, 2)
-    """
+class Affine(Module):
+    """What Linear is, and its sharded forms: x @ weight.T + bias over the last axis."""
 
     weight: mx.array
     bias: mx.array
@@ -53,6 +42,49 @@ class Linear(Module):
         """Applies the layer to the last axis of ``x``."""
         y = x @ self.weight.T
         return y + self.bias if "bias" in self else y
+
+
+class Linear(Affine):
+    """x @ weight.T + bias over the last axis.
+
+    Parameters start uniform in ±1/sqrt(input_dims).
+
+    Args:
+        input_dims: Features of the input.
+        output_dims: Features of the output.
+        bias: Whether a bias is added.
+
+    Example:
+        >>> nn.Linear(4, 2)(mx.ones((3, 4))).shape
+        (3, 2)
+    """
+
+    def to_quantized(
+        self,
+        group_size: int | None = None,
+        bits: int | None = None,
+        mode: str = "affine",
+        quantize_input: bool = False,
+    ) -> QuantizedLinear | QQLinear:
+        """A QuantizedLinear with the layer's numbers; a QQLinear where inputs are quantized, too.
+
+        Args:
+            group_size: Elements that share a scale. Default: the mode's own, as for mx.quantize.
+            bits: Bits of an element. Default: the mode's own.
+            mode: "affine", "mxfp4", "mxfp8" or "nvfp4".
+            quantize_input: Whether inputs are quantized: "nvfp4" and "mxfp8" only.
+
+        Raises:
+            ValueError: for settings that do not fit.
+            NotImplementedError: for quantized inputs of a layer with a bias.
+        """
+        if not quantize_input:
+            return QuantizedLinear.from_linear(self, group_size, bits, mode)
+        if mode not in ("nvfp4", "mxfp8"):
+            raise ValueError(
+                f"[to_quantized] expected 'nvfp4' or 'mxfp8' for quantized inputs, got '{mode}'"
+            )
+        return QQLinear.from_linear(self, group_size, bits, mode)
 
 
 class Bilinear(Module):

@@ -1,12 +1,20 @@
-"""Multi-head attention."""
+"""Multi-head attention, encoders and decoders."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import plimsoll.core as mx
+from plimsoll.nn.layers.activations import relu
 from plimsoll.nn.layers.base import Module
+from plimsoll.nn.layers.dropout import Dropout
 from plimsoll.nn.layers.linear import Linear
+from plimsoll.nn.layers.normalization import LayerNorm
+from plimsoll.nn.utils import checkpoint as checkpointed
+
+Activation = Callable[[Any], Any]
 
 
 class MultiHeadAttention(Module):
@@ -94,3 +102,276 @@ class MultiHeadAttention(Module):
         positions = mx.arange(N)
         mask = positions[:, None] < positions[None]
         return mask.astype(dtype) * least.get(dtype, -3.4028234663852886e38)
+
+
+class TransformerEncoderLayer(Module):
+    """Self-attention, then two linear layers, each added to its input (Vaswani et al. 2017).
+
+    Args:
+        dims: Features of inputs and results.
+        num_heads: Number of attention heads.
+        mlp_dims: Features between the linear layers. Default: 4 * dims.
+        dropout: Probability of dropout after attention and after the activation.
+        activation: Function between the linear layers.
+        norm_first: Whether inputs are normalised before each part rather than sums after it.
+
+    Example:
+        >>> layer = nn.TransformerEncoderLayer(8, 2)
+        >>> layer(mx.ones((1, 5, 8)), mask=None).shape
+        (1, 5, 8)
+    """
+
+    def __init__(
+        self,
+        dims: int,
+        num_heads: int,
+        mlp_dims: int | None = None,
+        dropout: float = 0.0,
+        activation: Activation = relu,
+        norm_first: bool = True,
+    ) -> None:
+        super().__init__()
+        mlp_dims = mlp_dims or dims * 4
+        self.attention = MultiHeadAttention(dims, num_heads)
+        self.ln1 = LayerNorm(dims)
+        self.ln2 = LayerNorm(dims)
+        self.linear1 = Linear(dims, mlp_dims)
+        self.linear2 = Linear(mlp_dims, dims)
+        self.dropout1 = Dropout(dropout)
+        self.dropout2 = Dropout(dropout)
+        self.activation = activation
+        self.norm_first = norm_first
+
+    def _mlp(self, x: mx.array) -> mx.array:
+        return self.linear2(self.dropout2(self.activation(self.linear1(x))))
+
+    def __call__(self, x: mx.array, mask: mx.array | None) -> mx.array:
+        """Encodes (batch, length, dims); ``mask`` is attention's."""
+        if self.norm_first:
+            y = self.ln1(x)
+            x = x + self.dropout1(self.attention(y, y, y, mask))
+            return x + self._mlp(self.ln2(x))
+        x = self.ln1(x + self.dropout1(self.attention(x, x, x, mask)))
+        return self.ln2(x + self._mlp(x))
+
+
+class TransformerEncoder(Module):
+    """Encoder layers one after the other, and a last normalisation.
+
+    Args:
+        num_layers: Number of layers.
+        dims: Features of inputs and results.
+        num_heads: Number of attention heads.
+        mlp_dims: Features between the linear layers. Default: 4 * dims.
+        dropout: Probability of dropout.
+        activation: Function between the linear layers.
+        norm_first: Whether inputs are normalised before each part rather than sums after it.
+        checkpoint: Whether each layer's inner values are computed again for the gradient.
+    """
+
+    def __init__(
+        self,
+        num_layers: int,
+        dims: int,
+        num_heads: int,
+        mlp_dims: int | None = None,
+        dropout: float = 0.0,
+        activation: Activation = relu,
+        norm_first: bool = True,
+        checkpoint: bool = False,
+    ) -> None:
+        super().__init__()
+        self.layers = [
+            TransformerEncoderLayer(dims, num_heads, mlp_dims, dropout, activation, norm_first)
+            for _ in range(num_layers)
+        ]
+        self.ln = LayerNorm(dims)
+        self.checkpoint = checkpoint
+
+    def __call__(self, x: mx.array, mask: mx.array | None) -> mx.array:
+        """Encodes (batch, length, dims); ``mask`` is attention's."""
+        for layer in self.layers:
+            x = (checkpointed(layer) if self.checkpoint else layer)(x, mask)
+        return self.ln(x)
+
+
+class TransformerDecoderLayer(Module):
+    """Self-attention, attention over a memory, then two linear layers (Vaswani et al. 2017).
+
+    Args:
+        dims: Features of inputs and results.
+        num_heads: Number of attention heads.
+        mlp_dims: Features between the linear layers. Default: 4 * dims.
+        dropout: Probability of dropout after attention and after the activation.
+        activation: Function between the linear layers.
+        norm_first: Whether inputs are normalised before each part rather than sums after it.
+
+    Example:
+        >>> layer = nn.TransformerDecoderLayer(8, 2)
+        >>> layer(mx.ones((1, 3, 8)), mx.ones((1, 5, 8)), None, None).shape
+        (1, 3, 8)
+    """
+
+    def __init__(
+        self,
+        dims: int,
+        num_heads: int,
+        mlp_dims: int | None = None,
+        dropout: float = 0.0,
+        activation: Activation = relu,
+        norm_first: bool = True,
+    ) -> None:
+        super().__init__()
+        mlp_dims = mlp_dims or dims * 4
+        self.self_attention = MultiHeadAttention(dims, num_heads)
+        self.cross_attention = MultiHeadAttention(dims, num_heads)
+        self.ln1 = LayerNorm(dims)
+        self.ln2 = LayerNorm(dims)
+        self.ln3 = LayerNorm(dims)
+        self.linear1 = Linear(dims, mlp_dims)
+        self.linear2 = Linear(mlp_dims, dims)
+        self.dropout1 = Dropout(dropout)
+        self.dropout2 = Dropout(dropout)
+        self.dropout3 = Dropout(dropout)
+        self.activation = activation
+        self.norm_first = norm_first
+
+    def _mlp(self, x: mx.array) -> mx.array:
+        return self.linear2(self.dropout3(self.activation(self.linear1(x))))
+
+    def __call__(
+        self,
+        x: mx.array,
+        memory: mx.array,
+        x_mask: mx.array | None,
+        memory_mask: mx.array | None,
+    ) -> mx.array:
+        """Decodes (batch, length, dims) with a memory of (batch, its length, dims)."""
+        if self.norm_first:
+            y = self.ln1(x)
+            x = x + self.dropout1(self.self_attention(y, y, y, x_mask))
+            y = self.cross_attention(self.ln2(x), memory, memory, memory_mask)
+            x = x + self.dropout2(y)
+            return x + self._mlp(self.ln3(x))
+        x = self.ln1(x + self.dropout1(self.self_attention(x, x, x, x_mask)))
+        y = self.cross_attention(x, memory, memory, memory_mask)
+        x = self.ln2(x + self.dropout2(y))
+        return self.ln3(x + self._mlp(x))
+
+
+class TransformerDecoder(Module):
+    """Decoder layers one after the other, and a last normalisation.
+
+    Args:
+        num_layers: Number of layers.
+        dims: Features of inputs and results.
+        num_heads: Number of attention heads.
+        mlp_dims: Features between the linear layers. Default: 4 * dims.
+        dropout: Probability of dropout.
+        activation: Function between the linear layers.
+        norm_first: Whether inputs are normalised before each part rather than sums after it.
+        checkpoint: Whether each layer's inner values are computed again for the gradient.
+    """
+
+    def __init__(
+        self,
+        num_layers: int,
+        dims: int,
+        num_heads: int,
+        mlp_dims: int | None = None,
+        dropout: float = 0.0,
+        activation: Activation = relu,
+        norm_first: bool = True,
+        checkpoint: bool = False,
+    ) -> None:
+        super().__init__()
+        self.layers = [
+            TransformerDecoderLayer(dims, num_heads, mlp_dims, dropout, activation, norm_first)
+            for _ in range(num_layers)
+        ]
+        self.ln = LayerNorm(dims)
+        self.checkpoint = checkpoint
+
+    def __call__(
+        self,
+        x: mx.array,
+        memory: mx.array,
+        x_mask: mx.array | None,
+        memory_mask: mx.array | None,
+    ) -> mx.array:
+        """Decodes (batch, length, dims) with a memory of (batch, its length, dims)."""
+        for layer in self.layers:
+            run = checkpointed(layer) if self.checkpoint else layer
+            x = run(x, memory, x_mask, memory_mask)
+        return self.ln(x)
+
+
+class Transformer(Module):
+    """An encoder and a decoder that attends to what it made (Vaswani et al. 2017).
+
+    Args:
+        dims: Features of inputs and results.
+        num_heads: Number of attention heads.
+        num_encoder_layers: Number of layers of the encoder.
+        num_decoder_layers: Number of layers of the decoder.
+        mlp_dims: Features between the linear layers. Default: 4 * dims.
+        dropout: Probability of dropout.
+        activation: Function between the linear layers.
+        custom_encoder: Takes the encoder's place.
+        custom_decoder: Takes the decoder's place.
+        norm_first: Whether inputs are normalised before each part rather than sums after it.
+        checkpoint: Whether each layer's inner values are computed again for the gradient.
+
+    Example:
+        >>> model = nn.Transformer(8, 2, 1, 1, checkpoint=True)
+        >>> src, tgt = mx.ones((1, 5, 8)), mx.ones((1, 3, 8))
+        >>> model(src, tgt, None, None, None).shape
+        (1, 3, 8)
+    """
+
+    def __init__(
+        self,
+        dims: int = 512,
+        num_heads: int = 8,
+        num_encoder_layers: int = 6,
+        num_decoder_layers: int = 6,
+        mlp_dims: int | None = None,
+        dropout: float = 0.0,
+        activation: Activation = relu,
+        custom_encoder: Any | None = None,
+        custom_decoder: Any | None = None,
+        norm_first: bool = True,
+        checkpoint: bool = False,
+    ) -> None:
+        super().__init__()
+        shared = (dims, num_heads, mlp_dims, dropout, activation, norm_first, checkpoint)
+        # A module without parameters is an empty dict: false.
+        if custom_encoder is None:
+            custom_encoder = TransformerEncoder(num_encoder_layers, *shared)
+        if custom_decoder is None:
+            custom_decoder = TransformerDecoder(num_decoder_layers, *shared)
+        self.encoder = custom_encoder
+        self.decoder = custom_decoder
+
+    def __call__(
+        self,
+        src: mx.array,
+        tgt: mx.array,
+        src_mask: mx.array | None,
+        tgt_mask: mx.array | None,
+        memory_mask: mx.array | None,
+    ) -> mx.array:
+        """Encodes ``src`` and decodes ``tgt``, each of (batch, its length, dims).
+
+        Args:
+            src: What is encoded.
+            tgt: What is decoded.
+            src_mask: The mask of the encoder's attention.
+            tgt_mask: The mask of the decoder's self-attention.
+            memory_mask: The mask of the decoder's attention over what was encoded.
+
+        Returns:
+            An array of the shape of ``tgt``.
+        """
+        memory = self.encoder(src, src_mask)
+        return self.decoder(tgt, memory, tgt_mask, memory_mask)

@@ -15,8 +15,6 @@ namespace {
 using device::KernelArgs;
 using device::Tensor;
 
-constexpr int kMaskInput = 3;
-constexpr int kVjpMaskInput = 6;
 constexpr Dtype kDtypes[] = {Dtype::kFloat16, Dtype::kBfloat16, Dtype::kFloat32};
 
 template <typename F>
@@ -68,11 +66,12 @@ HeadMatrix mask_of(const Tensor& t, int64_t batch, int64_t head) {
   return m;
 }
 
-Head head_of(const KernelArgs& args, int mask_input, int64_t batch, int64_t head) {
+// Mask and sinks are the inputs from `first` on.
+Head head_of(const KernelArgs& args, int first, int64_t batch, int64_t head) {
   const auto& attrs = static_cast<const SdpaAttrs&>(*args.attrs);
   const Tensor &q = args.inputs[0], &k = args.inputs[1], &v = args.inputs[2];
   // The gradient's tiling has no query axis.
-  const bool whole = mask_input == kVjpMaskInput;
+  const bool whole = first == kSdpaVjpInputs;
   const TileWindow queries = whole ? TileWindow{0, 0, q.shape[2], q.shape[2]}
                                    : window_of(args, kSdpaQueryAxis, q.shape[2]);
   const int64_t key_head = head / (q.shape[1] / k.shape[1]);
@@ -80,7 +79,12 @@ Head head_of(const KernelArgs& args, int mask_input, int64_t batch, int64_t head
   h.q = matrix_of(q, batch, head);
   h.k = matrix_of(k, batch, key_head);
   h.v = matrix_of(v, batch, key_head);
-  if (attrs.has_mask) h.mask = mask_of(args.inputs[mask_input], batch, head);
+  if (attrs.has_mask) h.mask = mask_of(args.inputs[first], batch, head);
+  if (attrs.has_sinks) {
+    h.has_sink = true;
+    h.sink = *reinterpret_cast<const float*>(
+        matrix_of(args.inputs[first + attrs.has_mask], batch, head).data);
+  }
   h.queries = q.shape[2];
   h.query_begin = queries.begin;
   h.query_total = queries.extent;
@@ -111,7 +115,7 @@ void sdpa(const KernelArgs& args) {
                  const int64_t h = task / blocks % heads, b = task / blocks / heads;
                  // The last block of a causal head is its longest: it goes first.
                  const int64_t i = (blocks - 1 - task % blocks) * kQueryBlock;
-                 Head head = head_of(args, kMaskInput, b, h);
+                 Head head = head_of(args, kSdpaInputs, b, h);
                  head.out = matrix_of(args.outputs[0], b, h);
                  head.lse = matrix_of(args.outputs[1], b, h);
                  attention_forward(head, i, std::min(kQueryBlock, q[2] - i), scratch);
@@ -136,7 +140,7 @@ void sdpa_vjp(const KernelArgs& args) {
                  const int64_t b = task / k[1], key_head = task % k[1];
                  SmallVector<Head, 8> heads;
                  for (int64_t h = key_head * group; h < (key_head + 1) * group; ++h) {
-                   Head head = head_of(args, kVjpMaskInput, b, h);
+                   Head head = head_of(args, kSdpaVjpInputs, b, h);
                    head.out = matrix_of(args.inputs[3], b, h);
                    head.lse = matrix_of(args.inputs[4], b, h);
                    head.g = matrix_of(args.inputs[5], b, h);

@@ -69,8 +69,8 @@ void forward_here(const Head& head, int64_t i, int64_t n, float* scratch) {
   float* v_block = k_block + kKeyBlock * padded(head.dim);
   load_transposed(head.q, i, n, head.dim, head.scale, q, kQueryBlock, width);
   for (int64_t c = 0; c < width; c += kLanes) {
-    hn::Store(hn::Set(f, -INFINITY), f, most + c);
-    hn::Store(hn::Zero(f), f, sum + c);
+    hn::Store(hn::Set(f, head.sink), f, most + c);
+    hn::Store(hn::Set(f, head.has_sink ? 1.0f : 0.0f), f, sum + c);
     for (int64_t d = 0; d < head.value_dim; ++d) hn::Store(hn::Zero(f), f, o + d * kQueryBlock + c);
   }
   const int64_t end = head.keys_for(i, n);

@@ -44,6 +44,8 @@ struct Head {
   int64_t keys = 0;
   int64_t dim = 0, value_dim = 0;
   float scale = 1;
+  float sink = -std::numeric_limits<float>::infinity();  // score of a key without a value
+  bool has_sink = false;
   bool causal = false;
 
   /// Keys before this are visible to query `i` of the part; may be ≤ 0: none is.

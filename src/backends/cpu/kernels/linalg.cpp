@@ -22,6 +22,8 @@ using device::Tensor;
 
 constexpr Dtype kDtypes[] = {Dtype::kFloat32, Dtype::kFloat64, Dtype::kComplex64};
 
+constexpr size_t kAlignment = 64;
+
 // LAPACK counts its workspace, 2 n² + …, in 32 bits.
 constexpr int64_t kMostRows = 32760;
 
@@ -41,8 +43,29 @@ EighWork eigh_work(Dtype t, int64_t n) {
   return {1 + 6 * n + 2 * n * n, 0, 3 + 5 * n};
 }
 
+// The bits of LAPACK's results depend on how its matrix is aligned. What is large and keeps the
+// alignment of its buffer from matrix to matrix is solved in place, else in aligned workspace.
+bool in_place(Dtype t, int64_t n) {
+  constexpr size_t kLarge = size_t{1} << 20;  // its buffer begins on a page
+  const size_t bytes = static_cast<size_t>(n * n) * size_of(t);
+  return bytes > kLarge && bytes % kAlignment == 0;
+}
+
+// Eigenvalues, then the matrix unless in place, then LAPACK's own.
+struct EighPlaces {
+  size_t matrix, work, end;
+};
+
+EighPlaces places(Dtype t, int64_t n) {
+  auto aligned = [](size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; };
+  const size_t matrix = aligned(static_cast<size_t>(n) * (t == Dtype::kFloat64 ? 8 : 4));
+  const size_t bytes = in_place(t, n) ? 0 : static_cast<size_t>(n * n) * size_of(t);
+  const size_t work = matrix + aligned(bytes);
+  return {matrix, work, work + eigh_work(t, n).bytes(t)};
+}
+
 size_t workspace(const OpInstance& op) {
-  return eigh_work(op.inputs[0].dtype, op.inputs[0].shape.back()).bytes(op.inputs[0].dtype);
+  return places(op.inputs[0].dtype, op.inputs[0].shape.back()).end;
 }
 
 lapack_int solve(char uplo, lapack_int n, float* a, float* w, std::byte* at, const EighWork& size) {
@@ -94,29 +117,35 @@ void transpose_in_place(T* a, int64_t n) {
           std::swap(a[i * n + j], a[j * n + i]);
 }
 
-// LAPACK works in the eigenvectors' place, on columns, so that only its own work is extra.
+// LAPACK overwrites the matrix by its eigenvectors, as columns.
 template <typename T, typename Real>
 void eigh_matrix(const Tensor& in, int64_t in_at, Real* values, T* vectors, bool upper,
                  std::span<std::byte> workspace) {
   const int64_t n = in.shape.back();
   const int rows = static_cast<int>(in.shape.size()) - 2;
   const T* a = in.as<const T>() + in_at;
+  const EighPlaces at = places(in.dtype, n);
+  T* const result = vectors;
+  if (!in_place(in.dtype, n)) vectors = reinterpret_cast<T*>(workspace.data() + at.matrix);
   for (int64_t j = 0; j < n; ++j)
     for (int64_t i = 0; i < n; ++i)
       vectors[j * n + i] = a[i * in.strides[rows] + j * in.strides[rows + 1]];
   if (!all_finite(vectors, n, upper)) {  // LAPACK need not end on these
     constexpr Real kNan = std::numeric_limits<Real>::quiet_NaN();
     std::fill(values, values + n, kNan);
-    std::fill(vectors, vectors + n * n, T(kNan));
+    std::fill(result, result + n * n, T(kNan));
     return;
   }
-  const lapack_int info = solve(upper ? 'U' : 'L', static_cast<lapack_int>(n), vectors, values,
-                                workspace.data(), eigh_work(in.dtype, n));
+  auto* w = reinterpret_cast<Real*>(workspace.data());
+  const lapack_int info = solve(upper ? 'U' : 'L', static_cast<lapack_int>(n), vectors, w,
+                                workspace.data() + at.work, eigh_work(in.dtype, n));
   PLIMSOLL_CHECK(info == 0, Error,
                  "[eigh] expected LAPACK's divide and conquer to converge, got info {}; scale the "
                  "matrix or use float64",
                  info);
   transpose_in_place(vectors, n);
+  std::copy(w, w + n, values);
+  if (result != vectors) std::copy(vectors, vectors + n * n, result);
 }
 
 void eigh(const KernelArgs& args) {

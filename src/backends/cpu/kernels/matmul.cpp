@@ -2,7 +2,7 @@
 
 #include <oneapi/tbb/info.h>
 
-#include "backends/cpu/gemm.h"
+#include "backends/cpu/kernels/gemm_operands.h"
 #include "backends/cpu/kernels/partition.h"
 #include "opset/matmul.h"
 
@@ -20,28 +20,6 @@ static_assert(matmul_panel_k(Dtype::kFloat32) == gemm_panel(GemmType::kF32) &&
 
 constexpr Dtype kDtypes[] = {Dtype::kFloat16, Dtype::kBfloat16, Dtype::kFloat32, Dtype::kFloat64,
                              Dtype::kComplex64};
-
-GemmType gemm_type(Dtype t) {
-  switch (t) {
-    case Dtype::kFloat16:
-      return GemmType::kF16;
-    case Dtype::kBfloat16:
-      return GemmType::kBF16;
-    case Dtype::kFloat64:
-      return GemmType::kF64;
-    case Dtype::kComplex64:
-      return GemmType::kC64;
-    default:
-      return GemmType::kF32;
-  }
-}
-
-bool sums_apart(Dtype t) { return t == Dtype::kFloat16 || t == Dtype::kBfloat16; }
-
-MatView view_of(const Tensor& t) {
-  const size_t n = t.shape.size();
-  return {t.data, t.shape[n - 2], t.shape[n - 1], t.strides[n - 2], t.strides[n - 1]};
-}
 
 Dims batch_strides(const Tensor& t, const Shape& out) {
   Dims strides;
@@ -68,8 +46,8 @@ void matmul(const KernelArgs& args) {
   const int ndim = static_cast<int>(out.shape.size());
   const TileWindow k = window_of(args, ndim, a.shape.back());
   GemmArgs g{.type = gemm_type(a.dtype),
-             .a = view_of(a),
-             .b = view_of(b),
+             .a = matrix_of(a),
+             .b = matrix_of(b),
              .c = out.data,
              .c_row_stride = out.strides[ndim - 2],
              .accumulate = !k.first(),

@@ -122,6 +122,10 @@ Geometry make_geometry(const device::KernelArgs& args, const Dims& axes, bool ke
     const Loop loop = {x.shape[i], x.strides[i], out_stride};
     push(!reduced ? g.kept : i >= run_axis ? run : g.reduced, loop);
   }
+  if (run.size() > 1 && num_elements(x.shape) == 0) {  // strides of nothing do not merge
+    run.clear();
+    run.push_back({0, 1, 0});
+  }
   PLIMSOLL_ASSERT(run.size() <= 1);  // inputs are row-contiguous
   if (!run.empty()) g.run = run[0];
   g.chunk = g.order.block;

@@ -1,5 +1,6 @@
 #include "backends/cpu/kernels/scatter_apply.h"
 
+#include <algorithm>
 #include <complex>
 #include <type_traits>
 
@@ -59,6 +60,19 @@ struct ComplexProd {
   }
 };
 
+// By the real, then the imaginary part, as the tile ops order complex numbers.
+template <bool kGreatest>
+struct ComplexExtreme {
+  using C = std::complex<float>;
+  static bool less(C a, C b) {
+    return a.real() < b.real() || (a.real() == b.real() && a.imag() < b.imag());
+  }
+  static C call(C a, C b) {
+    bool nan = b.real() != b.real() || b.imag() != b.imag();
+    return nan || (kGreatest ? less(a, b) : less(b, a)) ? b : a;
+  }
+};
+
 template <typename Op>
 struct Rounded {
   static Float16 call(Float16 a, Float16 b) {
@@ -69,12 +83,29 @@ struct Rounded {
   }
 };
 
+// Rows are met in no order that the machine could foresee.
+constexpr int64_t kAhead = 8, kMostFetched = 512;
+template <typename T>
+inline void fetch_row(const T* row, int64_t cols, bool write) {
+  const auto* p = reinterpret_cast<const char*>(row);
+  const int64_t bytes = std::min<int64_t>(cols * static_cast<int64_t>(sizeof(T)), kMostFetched);
+  for (int64_t i = 0; i < bytes; i += 64) {
+    if (write)
+      __builtin_prefetch(p + i, 1);
+    else
+      __builtin_prefetch(p + i);
+  }
+}
+
 template <typename T, typename Op>
 void apply(const ScatterRun& r, const IndexRun& run) {
   T* out = reinterpret_cast<T*>(r.out);
   const T* updates = reinterpret_cast<const T*>(r.updates);
   for (int64_t i = 0; i < run.count; ++i) {
-    if (i + 8 < run.count) __builtin_prefetch(out + run.offset[i + 8], 1);
+    if (i + kAhead < run.count) {
+      fetch_row(out + run.offset[i + kAhead], r.out_col == 1 ? r.cols : 1, true);
+      if (r.update_col == 1) fetch_row(updates + run.turn[i + kAhead] * r.step, r.cols, false);
+    }
     T* d = out + run.offset[i];
     const T* s = updates + run.turn[i] * r.step;
     if (r.cols == 1) {
@@ -141,10 +172,13 @@ ScatterApply scatter_apply(ScatterMode mode, Dtype dtype) {
   if (dtype == Dtype::kBool)
     return mode == ScatterMode::kAdd || mode == ScatterMode::kMax ? apply<uint8_t, Or>
                                                                   : apply<uint8_t, And>;
-  if (mode == ScatterMode::kMax) return of_ordered<Max>(dtype);
-  if (mode == ScatterMode::kMin) return of_ordered<Min>(dtype);
+  const bool complex = dtype == Dtype::kComplex64;
+  if (mode == ScatterMode::kMax)
+    return complex ? apply<std::complex<float>, ComplexExtreme<true>> : of_ordered<Max>(dtype);
+  if (mode == ScatterMode::kMin)
+    return complex ? apply<std::complex<float>, ComplexExtreme<false>> : of_ordered<Min>(dtype);
   const bool add = mode == ScatterMode::kAdd;
-  if (dtype == Dtype::kComplex64)
+  if (complex)
     return add ? apply<std::complex<float>, Add> : apply<std::complex<float>, ComplexProd>;
   if (is_floating(dtype)) return add ? of_floating<Add>(dtype) : of_floating<Prod>(dtype);
   return add ? by_width<Add>(dtype) : by_width<Prod>(dtype);  // two's complement wraps alike

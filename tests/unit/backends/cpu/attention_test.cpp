@@ -28,8 +28,10 @@ struct Case {
   bool causal = false;
   HostArray mask = {};  // no bytes: none
   float scale = 0.3f;
+  HostArray sinks = {};  // no bytes: none
 
   bool has_mask() const { return !mask.bytes.empty(); }
+  bool has_sinks() const { return !sinks.bytes.empty(); }
 };
 
 Call forward_call(const Case& c, const SdpaAttrs& attrs) {
@@ -44,6 +46,7 @@ Call forward_call(const Case& c, const SdpaAttrs& attrs) {
             &attrs,
             sdpa_tiling};
   if (attrs.has_mask) call.inputs.push_back(c.mask);
+  if (attrs.has_sinks) call.inputs.push_back(c.sinks);
   return call;
 }
 
@@ -101,6 +104,11 @@ struct Oracle {
       hidden[(bh * n.queries + i) * n.keys + j] = hide;
       most = std::max(most, w[j]);
     }
+    if (c.has_sinks()) {
+      const double sink = c.sinks.get(bh % c.sinks.count()).real();
+      most = std::max(most, sink);
+      sum = std::exp(sink - most);
+    }
     for (int64_t j = 0; j < n.keys; ++j) sum += w[j] = std::exp(w[j] - most);
     lse[bh * n.queries + i] = most + std::log(sum);
     for (int64_t j = 0; j < n.keys; ++j) {
@@ -134,6 +142,7 @@ Call vjp_call(const Case& c, const Call& forward, const std::vector<HostArray>& 
             forward.attrs,
             sdpa_vjp_tiling};
   if (c.has_mask()) call.inputs.push_back(c.mask);
+  if (c.has_sinks()) call.inputs.push_back(c.sinks);
   return call;
 }
 
@@ -176,7 +185,7 @@ void check_vjp(const Case& c, const Call& forward, const Oracle& o,
 }
 
 void check(const Case& c) {
-  const SdpaAttrs attrs(c.scale, c.causal, c.has_mask());
+  const SdpaAttrs attrs(c.scale, c.causal, c.has_mask(), c.has_sinks());
   const Call call = forward_call(c, attrs);
   const Oracle oracle(c, call);
   const auto got = run_whole(call);
@@ -244,6 +253,31 @@ TEST(Attention, PropagatesNanToItsRowsOnly) {
   call.inputs[0].set(4, NAN);
   const HostArray out = run_whole(call)[0];
   for (int64_t i = 0; i < 12; ++i) EXPECT_EQ(std::isnan(out.get(i).real()), i / 4 == 1);
+}
+
+TEST(Attention, GivesSinksAShareOfTheWeight) {
+  const Sizes n{2, 3, 3, 70, 131, 8, 8};
+  const HostArray shared = random_values(Dtype::kFloat32, {1, 3, 1, 1}, 7);
+  const HostArray batched = random_values(Dtype::kFloat32, {2, 3, 1, 1}, 7);
+  check({Dtype::kFloat32, n, false, {}, 0.3f, shared});
+  check({Dtype::kFloat32, n, true, {}, 0.3f, batched});
+  check({Dtype::kFloat16, n, false, random_values(Dtype::kFloat16, {1, 1, 70, 131}, 6), 0.3f,
+         shared});
+  check({Dtype::kBfloat16,
+         {1, 6, 2, 9, 5, 4, 4},
+         true,
+         {},
+         0.3f,
+         random_values(Dtype::kFloat32, {1, 6, 1, 1}, 7)});
+}
+
+TEST(Attention, GivesNothingWhereOnlyTheSinkIsSeen) {
+  const HostArray hidden(Dtype::kBool, {1, 1, 1, 1}), sinks(Dtype::kFloat32, {1, 1, 1, 1});
+  const Case c{Dtype::kFloat32, {1, 1, 1, 3, 100, 4, 4}, false, hidden, 0.3f, sinks};
+  check(c);
+  const SdpaAttrs attrs(c.scale, false, true, true);
+  const HostArray out = run_whole(forward_call(c, attrs))[0];
+  for (int64_t i = 0; i < out.count(); ++i) EXPECT_EQ(out.get(i).real(), 0);
 }
 
 TEST(Attention, StaysFiniteForLargeScores) {

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 #include <hwy/targets.h>
-#include <tbb/global_control.h>
 #include <xmmintrin.h>
 
 #include <algorithm>
@@ -11,12 +10,14 @@
 
 #include "plimsoll/error.h"
 #include "tests/unit/backends/cpu/gemm_test_util.h"
+#include "tests/unit/backends/cpu/threads.h"
 
 namespace plimsoll::cpu::gemm_test {
 namespace {
 
 class GemmTest : public testing::TestWithParam<GemmType> {
  protected:
+  GemmTest() { test::allow_sixteen_threads(); }
   GemmType type() const { return GetParam(); }
   size_t size() const { return element_size(type()); }
   Matrix random(int64_t rows, int64_t cols, Layout layout = Layout::kRowMajor) {
@@ -52,8 +53,6 @@ class GemmTest : public testing::TestWithParam<GemmType> {
   void expect_near_oracle(Matrix& a, Matrix& b, const Bytes& c);
 
   std::mt19937 rng_{12345};
-  // More threads than this machine may have cores.
-  tbb::global_control parallelism_{tbb::global_control::max_allowed_parallelism, 4};
 };
 
 /// Unit roundoff of the sums and of the stored element.
@@ -133,15 +132,17 @@ TEST_P(GemmTest, bits_of_large_blocks_equal_those_of_small_ones) {
 }
 
 TEST_P(GemmTest, thin_products_have_the_bits_of_a_wide_one) {
-  const int64_t n = 300, k = 1100;
+  const int64_t n = 300, k = 1101;
   Matrix a = random(64, k), b = random(k, n);
   const Bytes whole = product(type(), a.view(), b.view());
-  for (int64_t rows : {1, 2, 3, 8, 13, 14, 15, 31, 32, 33}) {
+  for (int64_t rows : {1, 2, 3, 4, 5, 8, 13, 14, 15, 31, 32, 33}) {
     for (int layout = 0; layout < kNumLayouts; ++layout) {
       Matrix b2 = stored_as(b, static_cast<Layout>(layout));
-      ASSERT_EQ(product(type(), a.view(0, rows, 0, k), b2.view(), {.threads = 2}),
-                part(whole, n, 0, rows, 0, n))
-          << rows << " rows, layout " << layout;
+      for (const std::vector<int64_t>& cuts : {std::vector<int64_t>{}, {gemm_panel(type())}}) {
+        ASSERT_EQ(product(type(), a.view(0, rows, 0, k), b2.view(), {.threads = 2, .k_cuts = cuts}),
+                  part(whole, n, 0, rows, 0, n))
+            << rows << " rows, layout " << layout << ", windows " << cuts.size() + 1;
+      }
     }
   }
 }
@@ -279,20 +280,24 @@ TEST_P(GemmTest, a_workspace_that_is_too_small_is_refused) {
 }
 
 TEST_P(GemmTest, writes_nothing_past_its_workspace) {
-  for (int64_t n : {1, 17, 64, 530}) {
-    const int64_t m = 45, k = 500;
-    Matrix a = random(m, k), b = random(k, n, any_layout());
-    Bytes c(m * n * size());
-    const size_t bytes = gemm_workspace(type(), m, n, k, 1);
-    Bytes workspace(bytes + 256, std::byte{0x77});
-    gemm({.type = type(),
-          .a = a.view(),
-          .b = b.view(),
-          .c = c.data(),
-          .c_row_stride = n,
-          .workspace = std::span(workspace).first(bytes)});
-    EXPECT_TRUE(std::all_of(workspace.begin() + bytes, workspace.end(),
-                            [](std::byte x) { return x == std::byte{0x77}; }));
+  for (int64_t m : {1, 4, 9, 32, 45, 600}) {
+    for (int64_t n : {1, 17, 32, 64, 530}) {
+      const int64_t k = 500;
+      Matrix a = random(m, k), b = random(k, n, any_layout());
+      Bytes c(m * n * size());
+      const size_t bytes = gemm_workspace(type(), m, n, k, 1);
+      Bytes workspace(bytes + 256, std::byte{0x77});
+      gemm({.type = type(),
+            .a = a.view(),
+            .b = b.view(),
+            .c = c.data(),
+            .c_row_stride = n,
+            .workspace = std::span(workspace).first(bytes)});
+      EXPECT_TRUE(std::all_of(workspace.begin() + bytes, workspace.end(),
+                              [](std::byte x) { return x == std::byte{0x77}; }))
+          << m << " x " << n;
+      expect_near_oracle(a, b, c);
+    }
   }
 }
 
@@ -327,8 +332,10 @@ TEST(GemmTargetTest, avx2_and_avx512_give_the_same_bits) {
     a.randomise(rng);
     b.randomise(rng);
     const Bytes avx512 = product(type, a.view(), b.view());
+    const Bytes thin = product(type, a.view(0, 2, 0, 500), b.view());
     const ScopedTarget avx2(HWY_AVX2);
     EXPECT_EQ(product(type, a.view(), b.view()), avx512) << static_cast<int>(type);
+    EXPECT_EQ(product(type, a.view(0, 2, 0, 500), b.view()), thin) << static_cast<int>(type);
   }
 }
 

@@ -1,7 +1,6 @@
 // Runs a kernel row whole, or cut in random places as its Tiling allows, on plain vectors.
 #pragma once
 
-#include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/task_arena.h>
 
 #include <cmath>
@@ -13,6 +12,7 @@
 
 #include "backends/cpu/kernels/half.h"
 #include "device/kernel.h"
+#include "tests/unit/backends/cpu/threads.h"
 
 namespace plimsoll::test {
 
@@ -57,9 +57,9 @@ inline long double get(const Data& d, int64_t i) {
     case Dtype::kInt64:
       return d.as<int64_t>()[i];
     case Dtype::kFloat16:
-      return cpu::to_float(d.as<cpu::Float16>()[i]);
+      return to_float(d.as<Float16>()[i]);
     case Dtype::kBfloat16:
-      return cpu::to_float(d.as<cpu::Bfloat16>()[i]);
+      return to_float(d.as<Bfloat16>()[i]);
     case Dtype::kFloat32:
       return d.as<float>()[i];
     case Dtype::kFloat64:
@@ -100,10 +100,10 @@ inline void set(Data& d, int64_t i, double v) {
       d.as<int64_t>()[i] = static_cast<int64_t>(v);
       break;
     case Dtype::kFloat16:
-      d.as<cpu::Float16>()[i] = cpu::to_float16(v);
+      d.as<Float16>()[i] = to_float16(v);
       break;
     case Dtype::kBfloat16:
-      d.as<cpu::Bfloat16>()[i] = cpu::to_bfloat16(v);
+      d.as<Bfloat16>()[i] = to_bfloat16(v);
       break;
     case Dtype::kFloat32:
       d.as<float>()[i] = static_cast<float>(v);
@@ -296,7 +296,7 @@ inline bool same_bits(const std::vector<Data>& a, const std::vector<Data>& b) {
 
 template <typename F>
 auto with_threads(int n, F f) {
-  tbb::global_control limit(tbb::global_control::max_allowed_parallelism, n);
+  allow_sixteen_threads();
   tbb::task_arena arena(n);
   return arena.execute(f);
 }

@@ -24,7 +24,7 @@ Call eigh_call(HostArray a, const EighAttrs& attrs) {
   values.pop_back();
   const Dtype real = a.dtype == Dtype::kFloat64 ? Dtype::kFloat64 : Dtype::kFloat32;
   const TensorSpec vectors{a.dtype, a.shape};
-  return {&table(), "eigh", {std::move(a)}, {{real, values}, vectors}, &attrs, eigh_tiling};
+  return {&table(), "eigh", {std::move(a)}, {{real, values}, vectors}, &attrs, matrix_tiling};
 }
 
 // The Hermitian matrix whose `upper` or lower triangle is that of matrix `m`.
@@ -71,6 +71,8 @@ TEST(Eigh, DiagonalizesTheTriangleThatIsRead) {
 TEST(Eigh, TakesBatchesOneByOne) {
   check(Dtype::kFloat32, {3, 2, 5, 5}, false, 2e-6);
   check(Dtype::kComplex64, {4, 3, 3}, true, 3e-6);
+  check(Dtype::kFloat32, {9, 19, 19}, true, 4e-6);  // each aligned in another way
+  check(Dtype::kFloat64, {5, 21, 21}, false, 8e-15);
 }
 
 TEST(Eigh, GivesNanForNanOrInfinityInTheTriangleThatIsRead) {
@@ -85,12 +87,16 @@ TEST(Eigh, GivesNanForNanOrInfinityInTheTriangleThatIsRead) {
   }
 }
 
-TEST(Eigh, DeclaresTheWorkspaceOfLapack) {
+TEST(Eigh, DeclaresTheWorkspaceOfLapackAndAPlaceForSmallMatrices) {
   const EighAttrs attrs;
-  const std::vector<TensorSpec> in{{Dtype::kFloat32, {100, 100}}};
-  const std::vector<TensorSpec> out{{Dtype::kFloat32, {100}}, {Dtype::kFloat32, {100, 100}}};
-  EXPECT_EQ(table().find("eigh", Dtype::kFloat32)->workspace({in, out, &attrs}),
-            4u * (1 + 6 * 100 + 2 * 100 * 100) + 4u * (3 + 5 * 100));
+  auto workspace = [&](int64_t n) {
+    const std::vector<TensorSpec> in{{Dtype::kFloat32, {n, n}}};
+    const std::vector<TensorSpec> out{{Dtype::kFloat32, {n}}, {Dtype::kFloat32, {n, n}}};
+    return table().find("eigh", Dtype::kFloat32)->workspace({in, out, &attrs});
+  };
+  auto lapack = [](size_t n) { return 4 * (1 + 6 * n + 2 * n * n) + 4 * (3 + 5 * n); };
+  EXPECT_EQ(workspace(96), 4 * 96 + 4 * 96 * 96 + lapack(96));
+  EXPECT_EQ(workspace(1024), 4 * 1024 + lapack(1024));
 }
 
 }  // namespace

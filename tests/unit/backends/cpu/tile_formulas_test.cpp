@@ -3,6 +3,7 @@
 #include <hwy/targets.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdlib>
 #include <functional>
@@ -243,6 +244,25 @@ TEST(TileFormulas, TailsHaveTheBitsOfLongRuns) {
               << "op " << k << " at " << begin << " length " << n;
           ASSERT_EQ(part[n * size], 0x77) << "op " << k << " writes past its end";
         }
+    }
+  });
+}
+
+// Small and large angles are reduced in different ways, whatever lies beside them.
+TEST(TileFormulas, AnglesDoNotDependOnTheirNeighbours) {
+  for_each_target([](const TileTable& table) {
+    std::vector<float> x;
+    for (int i = 0; i < 64; ++i)
+      x.push_back(i % 3 ? static_cast<float>(i) * 63.7f : static_cast<float>(i) * 4099.3f);
+    for (TileOp op : {TileOp::kSin, TileOp::kCos}) {
+      const TileKernel kernel = table.find(op, kF32);
+      std::vector<float> all(x.size());
+      kernel(TileCall{{x.data(), nullptr, nullptr}, all.data(), x.size(), 0, 0, 1, {}, {}});
+      for (size_t i = 0; i < x.size(); ++i) {
+        float alone = 0;
+        kernel(TileCall{{&x[i], nullptr, nullptr}, &alone, 1, 0, 0, 1, {}, {}});
+        EXPECT_EQ(std::bit_cast<uint32_t>(alone), std::bit_cast<uint32_t>(all[i])) << x[i];
+      }
     }
   });
 }

@@ -139,7 +139,7 @@ TEST(TileOps, IntegersWrapAndDivideAsPythonDoes) {
     expect_binary<T, T>(TileOp::kFloorDivide,
                         [&](T a, T b) { return b == 0 ? T{0} : cut(floor_div(a, b)); });
     expect_binary<T, T>(TileOp::kRemainder, [&](T a, T b) {
-      return b == 0 ? T{0} : cut(Wide{a} - floor_div(a, b) * Wide{b});
+      return b == 0 ? a : cut(Wide{a} - floor_div(a, b) * Wide{b});
     });
     expect_unary<T, T>(TileOp::kNegative, [&](T a) { return cut(-Wide{a}); });
     expect_unary<T, T>(TileOp::kAbs, [&](T a) { return cut(a < 0 ? -Wide{a} : Wide{a}); });

@@ -1,0 +1,11 @@
+// Python's buffer protocol: NumPy and memoryview see an array's own bytes.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+namespace plimsoll::python {
+
+int get_buffer(PyObject* self, Py_buffer* view, int flags);
+void release_buffer(PyObject* self, Py_buffer* view);
+
+}  // namespace plimsoll::python

@@ -1,0 +1,291 @@
+#include "backends/cpu/kernels/fft.h"
+
+#include <oneapi/tbb/info.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <complex>
+#include <numbers>
+
+#include "backends/cpu/float_mode.h"
+#include "backends/cpu/kernels/fft_pass.h"
+#include "backends/cpu/kernels/parallel.h"
+#include "backends/cpu/kernels/partition.h"
+#include "backends/cpu/kernels/strided.h"
+#include "opset/fft.h"
+
+namespace plimsoll::cpu {
+namespace fft {
+namespace {
+
+using device::KernelArgs;
+using device::Tensor;
+using C64 = std::complex<float>;
+
+constexpr int64_t kMostLines = 16;               // transformed side by side, a lane each
+constexpr int64_t kCacheElements = 16 << 10;     // complex numbers of a block of lines
+constexpr int64_t kPart = 32;                    // elements of a line read at once
+constexpr int64_t kParallelElements = 64 << 10;  // from here on a block is shared by threads
+
+struct Radices {
+  SmallVector<int, 40> list;
+  int64_t rest = 1;  // what no radix divides
+};
+
+Radices radices_of(int64_t n) {
+  Radices r;
+  for (int radix : {4, 2, 3, 5, 7, 11, 13})
+    for (; n % radix == 0; n /= radix) r.list.push_back(radix);
+  r.rest = n;
+  return r;
+}
+
+/// A length with a large prime factor is a convolution of this length (Bluestein 1970), else n.
+int64_t padded_length(int64_t n) {
+  if (radices_of(n).rest == 1) return n;
+  int64_t m = 1;
+  while (m < 2 * n - 1) m *= 2;
+  return m;
+}
+
+/// What all lines of a call share, and the scratch of each block of lines.
+struct Plan {
+  int64_t n, length;  // length: of the transforms that are computed
+  int64_t lines;      // of a block
+  bool convolved() const { return length != n; }
+  // In floats.
+  int64_t shared() const { return 2 * (length + (convolved() ? n + length : 0)); }
+  int64_t block() const { return 4 * length * lines; }
+};
+
+Plan plan_of(int64_t n, int64_t lines) {
+  Plan p{n, padded_length(n), 1};
+  p.lines = std::clamp<int64_t>(std::min(kCacheElements / p.length, lines), 1, kMostLines);
+  return p;
+}
+
+int64_t lines_of(const Shape& shape, int axis) {
+  int64_t lines = 1;
+  for (size_t d = 0; d < shape.size(); ++d)
+    if (static_cast<int>(d) != axis) lines *= shape[d];
+  return lines;
+}
+
+size_t workspace(const OpInstance& op) {
+  const Shape& shape = op.inputs[0].shape;
+  const int axis = static_cast<const FftAttrs&>(*op.attrs).axis;
+  if (num_elements(shape) == 0) return 0;
+  const int64_t lines = lines_of(shape, axis);
+  const Plan p = plan_of(shape[axis], lines);
+  const int64_t blocks =
+      std::min<int64_t>(ceil_div(lines, p.lines), tbb::info::default_concurrency());
+  return static_cast<size_t>(p.shared() + blocks * p.block()) * sizeof(float);
+}
+
+Split take(float*& at, int64_t n) {
+  const Split s{at, at + n};
+  at += 2 * n;
+  return s;
+}
+
+/// exp(-2πi k / n), k < n, rounded from double.
+void fill_roots(Split roots, int64_t n) {
+  parallel_ranges(n, 32, [&](int64_t begin, int64_t end) {
+    for (int64_t k = begin; k < end; ++k) {
+      const double angle = -2 * std::numbers::pi * static_cast<double>(k) / static_cast<double>(n);
+      roots.re[k] = static_cast<float>(std::cos(angle));
+      roots.im[k] = static_cast<float>(std::sin(angle));
+    }
+  });
+}
+
+/// The passes of a transform; threads share each where `parallel`. The result is in one of a, b.
+Split transform(Split a, Split b, Split roots, int64_t n, int64_t lines, bool parallel) {
+  const Radices radices = radices_of(n);
+  Pass pass{.in = a, .out = b, .roots = roots, .m = n, .stride = lines};
+  for (int radix : radices.list) {
+    pass.radix = radix;
+    pass.m /= radix;
+    pass.root_step = n / (pass.m * radix);
+    const auto part = [&](int64_t p0, int64_t p1, int64_t q0, int64_t q1) {
+      Pass t = pass;
+      t.p0 = p0, t.p1 = p1, t.q0 = q0, t.q1 = q1;
+      run_pass(t);
+    };
+    if (!parallel) {
+      part(0, pass.m, 0, pass.stride);
+    } else {
+      const bool by_p = pass.m >= pass.stride;
+      const int64_t extent = by_p ? pass.m : pass.stride;
+      const int64_t pieces = std::min<int64_t>(2 * arena_threads(), extent);
+      run_tasks(pieces, [&](int64_t i) {
+        const ScopedFloatMode mode;
+        const int64_t begin = piece_begin(extent, pieces, i);
+        const int64_t end = piece_begin(extent, pieces, i + 1);
+        if (by_p)
+          part(begin, end, 0, pass.stride);
+        else
+          part(0, pass.m, begin, end);
+      });
+    }
+    pass.stride *= radix;
+    std::swap(pass.in, pass.out);
+  }
+  return pass.in;
+}
+
+class Run {
+ public:
+  Run(const KernelArgs& args, const Plan& plan, float* shared) : plan_(plan) {
+    const Tensor &in = args.inputs[0], &out = args.outputs[0];
+    const auto& attrs = static_cast<const FftAttrs&>(*args.attrs);
+    in_ = in.as<const C64>();
+    out_ = out.as<C64>();
+    inverse_ = attrs.inverse;
+    in_step_ = in.strides[attrs.axis];
+    out_step_ = out.strides[attrs.axis];
+    for (size_t d = 0; d < in.shape.size(); ++d)
+      if (static_cast<int>(d) != attrs.axis)
+        loop_.add(in.shape[d], {in.strides[d], out.strides[d]});
+    loop_.collapse();
+    roots_ = take(shared, plan.length);
+    fill_roots(roots_, plan.length);
+    if (plan.convolved()) {
+      chirp_ = take(shared, plan.n);
+      filter_ = take(shared, plan.length);
+    }
+  }
+
+  /// The chirp exp(-πi k² / n) and the transform of its conjugate, which lines are convolved with.
+  void prepare(float* scratch, bool parallel) {
+    if (!plan_.convolved()) return;
+    const int64_t n = plan_.n, m = plan_.length;
+    for (int64_t k = 0; k < n; ++k) {
+      const auto turns =
+          static_cast<double>(static_cast<int64_t>(static_cast<__int128>(k) * k % (2 * n)));
+      const double angle = -std::numbers::pi * turns / static_cast<double>(n);
+      chirp_.re[k] = static_cast<float>(std::cos(angle));
+      chirp_.im[k] = static_cast<float>(std::sin(angle));
+    }
+    const Split a = take(scratch, m), b = take(scratch, m);
+    std::fill_n(a.re, 2 * m, 0.0f);
+    const float scale = 1.0f / static_cast<float>(m);  // a power of two: exact
+    for (int64_t k = 0; k < n; ++k) {
+      const int64_t mirrored = k == 0 ? 0 : m - k;
+      a.re[k] = a.re[mirrored] = chirp_.re[k] * scale;
+      a.im[k] = a.im[mirrored] = -chirp_.im[k] * scale;
+    }
+    const Split done = transform(a, b, roots_, m, 1, parallel);
+    std::copy_n(done.re, m, filter_.re);
+    std::copy_n(done.im, m, filter_.im);
+  }
+
+  /// Lines [first, first + count) of the batch.
+  void block(int64_t first, int64_t count, float* scratch, bool parallel) const {
+    const int64_t m = plan_.length;
+    Split a = take(scratch, m * count), b = take(scratch, m * count);
+    load(first, count, a);
+    Split done;
+    if (plan_.convolved()) {
+      multiply(a, a, chirp_, plan_.n, count);
+      std::fill_n(a.re + plan_.n * count, (m - plan_.n) * count, 0.0f);
+      std::fill_n(a.im + plan_.n * count, (m - plan_.n) * count, 0.0f);
+      done = transform(a, b, roots_, m, count, parallel);
+      Split other = done.re == a.re ? b : a;
+      multiply(done, done, filter_, m, count);
+      // Back: a transform with the parts exchanged.
+      const Split swapped{done.im, done.re};
+      const Split back = transform(swapped, {other.im, other.re}, roots_, m, count, parallel);
+      done = {back.im, back.re};
+      multiply(done, done, chirp_, plan_.n, count);
+    } else {
+      done = transform(a, b, roots_, m, count, parallel);
+    }
+    store(first, count, done);
+  }
+
+  int64_t lines() const { return loop_.count(); }
+
+ private:
+  // An inverse is a transform with real and imaginary parts exchanged, before and after. Lines are
+  // read and written some elements at a time, so that both sides stay in level 1.
+  template <typename F>
+  void each_part(int64_t first, int64_t count, int operand, const F& f) const {
+    int64_t starts[kMostLines], line = 0;
+    loop_.runs(first, first + count, 1,
+               [&](const int64_t* at, int64_t) { starts[line++] = at[operand]; });
+    for (int64_t k = 0; k < plan_.n; k += kPart)
+      for (line = 0; line < count; ++line) f(starts[line], line, k, std::min(k + kPart, plan_.n));
+  }
+  void load(int64_t first, int64_t count, Split to) const {
+    float* re = inverse_ ? to.im : to.re;
+    float* im = inverse_ ? to.re : to.im;
+    each_part(first, count, 0, [&](int64_t start, int64_t line, int64_t k, int64_t end) {
+      for (const C64* from = in_ + start; k < end; ++k) {
+        re[k * count + line] = from[k * in_step_].real();
+        im[k * count + line] = from[k * in_step_].imag();
+      }
+    });
+  }
+  void store(int64_t first, int64_t count, Split from) const {
+    const float* re = inverse_ ? from.im : from.re;
+    const float* im = inverse_ ? from.re : from.im;
+    each_part(first, count, 1, [&](int64_t start, int64_t line, int64_t k, int64_t end) {
+      for (C64* to = out_ + start; k < end; ++k)
+        to[k * out_step_] = C64(re[k * count + line], im[k * count + line]);
+    });
+  }
+
+  const Plan& plan_;
+  const C64* in_;
+  C64* out_;
+  bool inverse_;
+  int64_t in_step_, out_step_;
+  StridedLoop loop_{2};
+  Split roots_, chirp_, filter_;
+};
+
+void run(const KernelArgs& args) {
+  const Shape& shape = args.inputs[0].shape;
+  if (num_elements(shape) == 0) return;
+  const int axis = static_cast<const FftAttrs&>(*args.attrs).axis;
+  const Plan plan = plan_of(shape[axis], lines_of(shape, axis));
+  auto* floats = reinterpret_cast<float*>(args.workspace.data());
+  float* scratch = floats + plan.shared();
+  const auto room = static_cast<int64_t>(args.workspace.size() / sizeof(float)) - plan.shared();
+  Run work(args, plan, floats);
+  const int64_t blocks = ceil_div(work.lines(), plan.lines);
+  const int64_t workers = std::min({blocks, arena_threads(), room / plan.block()});
+  // One block at a time, by all threads, where there is one only or a block is large.
+  const bool alone = workers == 1 && plan.length * plan.lines >= kParallelElements;
+  work.prepare(scratch, alone);
+  const auto one = [&](int64_t i, float* mine) {
+    const int64_t first = i * plan.lines;
+    work.block(first, std::min(plan.lines, work.lines() - first), mine, alone);
+  };
+  if (workers == 1) {
+    for (int64_t i = 0; i < blocks; ++i) one(i, scratch);
+    return;
+  }
+  std::atomic<int64_t> next{0};
+  run_tasks(workers, [&](int64_t worker) {
+    const ScopedFloatMode mode;
+    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < blocks;)
+      one(i, scratch + worker * plan.block());
+  });
+}
+
+}  // namespace
+}  // namespace fft
+
+void add_fft_kernels(device::KernelTable& table) {
+  static constexpr Dtype kDtypes[] = {Dtype::kComplex64};
+  device::KernelRow row;
+  row.run = fft::run;
+  row.workspace = fft::workspace;
+  row.strided_inputs = device::kAllInputs;
+  table.add("dft", kDtypes, row);
+}
+
+}  // namespace plimsoll::cpu

@@ -1,0 +1,218 @@
+// Tiles of a single step that does not fit whole.
+#include <algorithm>
+#include <array>
+
+#include "plan/schedule.h"
+#include "plan/tile.h"
+
+namespace plimsoll::plan {
+namespace {
+
+/// The smallest tiles along some axes.
+std::vector<int64_t> grains_of(const Tiling& tiling, std::span<const int> axes) {
+  std::vector<int64_t> tiles;
+  tiles.reserve(axes.size());
+  for (int a : axes) tiles.push_back(tiling[a].grain);
+  return tiles;
+}
+
+// Bytes of I/O that a turn costs in bookkeeping, kernel start and seeks.
+constexpr double kTurnCost = 256 * 1024;
+constexpr int64_t kLargestStep = 4096;
+constexpr size_t kMostLoops = 5;  // whose choices are all looked at
+constexpr int kFewestTurns = 16;  // of a plain stream, so that reading, running, writing overlap
+
+double cost_of(const Nest& nest) {
+  return static_cast<double>(nest.read + nest.written) +
+         kTurnCost * static_cast<double>(num_turns(nest));
+}
+
+int64_t multiple(int64_t n, int64_t grain) { return std::max(grain, n / grain * grain); }
+
+}  // namespace
+
+Nest NestShaper::single(StepId step, std::span<const int> axes, std::span<const int64_t> tiles) {
+  const Tiling& tiling = tiling_of(plan_, step);
+  Nest nest;
+  nest.body = {step};
+  for (size_t l = 0; l < axes.size(); ++l) {
+    const TileAxis& axis = tiling[axes[l]];
+    Loop loop{.extent = axis.extent, .tile = tiles[l], .ordered = axis.ordered};
+    loop.axis.push_back(static_cast<int16_t>(axes[l]));
+    loop.scale.push_back(1);
+    nest.loops.push_back(loop);
+  }
+  shape(nest);
+  return nest;
+}
+
+// Any of the loops in order, and two unordered ones in both orders.
+std::vector<std::vector<int>> NestShaper::choices_of_loops(StepId step) {
+  const std::vector<int> axes = order_of_loops(step);
+  const Tiling& tiling = tiling_of(plan_, step);
+  std::vector<std::vector<int>> choices;
+  const size_t n = std::min(axes.size(), kMostLoops);
+  for (uint32_t set = 1; set < 1u << n; ++set) {
+    std::vector<int> some;
+    for (size_t i = 0; i < n; ++i)
+      if (set >> i & 1) some.push_back(axes[i]);
+    choices.push_back(some);
+    if (some.size() == 2 && !tiling[some[1]].ordered) choices.push_back({some[1], some[0]});
+  }
+  if (axes.size() > n) choices.push_back(axes);
+  return choices;
+}
+
+// In core, with the bytes that move beside it or, where there is no room for that, after it.
+double NestShaper::seconds_of(StepId step, const Nest& nest, bool overlap) const {
+  const auto turns = static_cast<double>(num_turns(nest));
+  const double compute = step_seconds(plan_.steps[step], costs_);
+  const double io = static_cast<double>(nest.read) / costs_.read_bandwidth +
+                    static_cast<double>(nest.written) / costs_.write_bandwidth +
+                    turns * kTurnCost / costs_.read_bandwidth;
+  return overlap ? std::max(compute, io) + std::min(compute, io) / turns : compute + io;
+}
+
+// Unordered loops outside ordered ones; axes of one index are left out.
+std::vector<int> NestShaper::order_of_loops(StepId step) {
+  const Tiling& tiling = tiling_of(plan_, step);
+  std::vector<int> axes;
+  for (bool ordered : {false, true})
+    for (size_t a = 0; a < tiling.size(); ++a)
+      if (tiling[a].ordered == ordered && tiling[a].extent > tiling[a].grain)
+        axes.push_back(static_cast<int>(a));
+  return axes;
+}
+
+Bytes NestShaper::least(StepId s) {
+  Bytes best = working_set(plan_, plan_.steps[s]);
+  const Tiling& tiling = tiling_of(plan_, s);
+  // Tiles of single elements in many loops are many: they count only where they save much.
+  Bytes few = best;
+  for (const std::vector<int>& some : choices_of_loops(s)) {
+    Bytes need = single(s, some, grains_of(tiling, some)).working_set();
+    if (some.size() == 1) few = std::min(few, need);
+    best = std::min(best, need);
+  }
+  return best < few - few / 8 ? best : few;
+}
+
+// The largest outer tile for each of a few inner ones, by what it moves.
+std::shared_ptr<Nest> NestShaper::fit_axes(StepId step, std::span<const int> axes, Bytes budget) {
+  const Tiling& tiling = tiling_of(plan_, step);
+  const TileAxis& outer = tiling[axes[0]];
+  std::shared_ptr<Nest> best;
+  std::array<int64_t, 2> tiles{};
+  int64_t inner_extent = axes.size() > 1 ? tiling[axes[1]].extent : 1;
+  int64_t inner_grain = axes.size() > 1 ? tiling[axes[1]].grain : 1;
+  for (int64_t inner = inner_grain;; inner *= 2) {
+    tiles[1] = std::min(multiple(inner, inner_grain), inner_extent);
+    int64_t low = 0, high = (outer.extent + outer.grain - 1) / outer.grain;
+    while (low < high) {  // the most grains that fit
+      int64_t middle = low + (high - low + 1) / 2;
+      tiles[0] = std::min(middle * outer.grain, outer.extent);
+      Nest nest = single(step, axes, std::span(tiles).first(axes.size()));
+      if (nest.working_set() <= budget)
+        low = middle;
+      else
+        high = middle - 1;
+    }
+    if (low > 0) {
+      tiles[0] = std::min(low * outer.grain, outer.extent);
+      Nest nest = single(step, axes, std::span(tiles).first(axes.size()));
+      if (!best || cost_of(nest) < cost_of(*best)) best = std::make_shared<Nest>(std::move(nest));
+    }
+    if (axes.size() == 1 || inner >= inner_extent) break;
+  }
+  if (best) align_outer(step, axes, budget, *best);
+  return best;
+}
+
+// A larger tile whose turns begin with extents can need less.
+void NestShaper::align_outer(StepId step, std::span<const int> axes, Bytes budget, Nest& best) {
+  const TileAxis& outer = tiling_of(plan_, step)[axes[0]];
+  std::vector<int64_t> tiles;
+  for (const Loop& loop : best.loops) tiles.push_back(loop.tile);
+  for (int64_t p = 2; p <= kLargestStep; p *= 2) {
+    const int64_t larger = (best.loops[0].tile / outer.grain / p + 1) * p * outer.grain;
+    if (larger >= outer.extent) return;
+    tiles[0] = larger;
+    Nest nest = single(step, axes, tiles);
+    if (nest.working_set() <= budget && cost_of(nest) < cost_of(best)) best = std::move(nest);
+  }
+}
+
+std::shared_ptr<Nest> NestShaper::smallest(StepId step) {
+  std::vector<int> axes = order_of_loops(step);
+  const bool empty = num_elements(plan_.outputs(plan_.steps[step])[0].form->shape) == 0;
+  if (axes.empty() || empty) return nullptr;  // other axes of what is empty may have any length
+  return std::make_shared<Nest>(single(step, axes, grains_of(tiling_of(plan_, step), axes)));
+}
+
+// Loops at their smallest tiles, then doubled one after the other, the one that saves most first.
+std::shared_ptr<Nest> NestShaper::grow(StepId step, std::span<const int> axes, Bytes budget) {
+  const Tiling& tiling = tiling_of(plan_, step);
+  std::vector<int64_t> tiles = grains_of(tiling, axes);
+  auto best = std::make_shared<Nest>(single(step, axes, tiles));
+  if (best->working_set() > budget) return nullptr;
+  for (bool grew = true; grew;) {
+    grew = false;
+    std::shared_ptr<Nest> next;
+    size_t which = 0;
+    for (size_t l = 0; l < axes.size(); ++l) {
+      if (tiles[l] >= tiling[axes[l]].extent) continue;
+      std::vector<int64_t> more = tiles;
+      more[l] = std::min(2 * more[l], tiling[axes[l]].extent);
+      auto larger = std::make_shared<Nest>(single(step, axes, more));
+      if (larger->working_set() > budget || (next && cost_of(*larger) >= cost_of(*next))) continue;
+      next = std::move(larger);
+      which = l;
+    }
+    if (!next) break;
+    tiles[which] = std::min(2 * tiles[which], tiling[axes[which]].extent);
+    best = std::move(next);
+    grew = true;
+  }
+  return best;
+}
+
+std::shared_ptr<Nest> NestShaper::fit(StepId step, Bytes budget) {
+  const std::vector<int> axes = order_of_loops(step);
+  const Tiling& tiling = tiling_of(plan_, step);
+  std::shared_ptr<Nest> best;
+  double least = 0;
+  Bytes once = 0;  // what moves where no byte moves twice
+  Nest none{.body = {step}};
+  for (const Access& access : accesses(plan_, none)) once += plan_.values[access.value].nbytes;
+  // Half for the tile leaves the rest for what is under way, so that reading, running and writing
+  // overlap; all of it moves fewer bytes.
+  for (bool overlap : {true, false}) {
+    if (best && best->read + best->written <= once) break;
+    const Bytes part = overlap ? budget / 2 : budget;
+    auto consider = [&](std::shared_ptr<Nest> nest) {
+      if (!nest) return;
+      double seconds = seconds_of(step, *nest, overlap);
+      if (best && seconds >= least) return;
+      least = seconds;
+      best = std::move(nest);
+    };
+    for (const std::vector<int>& some : choices_of_loops(step))
+      consider(some.size() <= 2 ? fit_axes(step, some, part) : grow(step, some, part));
+  }
+  if (!best) return nullptr;
+  if (best->loops.size() == 1 && best->loops[0].trips() < kFewestTurns) {
+    Loop& loop = best->loops[0];
+    int64_t grain = tiling[loop.axis[0]].grain;
+    Nest finer = *best;
+    finer.loops[0].tile = multiple((loop.extent + kFewestTurns - 1) / kFewestTurns, grain);
+    shape(finer);
+    if (finer.read + finer.written <= best->read + best->written &&
+        finer.working_set() <= best->working_set())
+      *best = std::move(finer);
+  }
+  promote(*best, budget);
+  best->overlap = true;
+  return best;
+}
+
+}  // namespace plimsoll::plan

@@ -1,0 +1,82 @@
+// From arrays to a plan that keeps a limit: the stages, each tried only where the former does not
+// fit.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "plan/build.h"
+#include "plan/evict.h"
+#include "plan/tile.h"
+
+namespace plimsoll::plan {
+
+/// What the test suite's pressure settings force.
+struct Pressure {
+  bool spill_always = false;      // never recompute, and keep nothing that can be spilled
+  bool recompute_always = false;  // recompute whatever can be
+  bool smallest_tiles = false;    // every step that can loop does, over its smallest tiles
+  bool no_cache = false;
+  bool tiny_limit = false;  // every evaluation runs at its floor
+  bool any() const { return forces_plans() || no_cache; }
+  bool forces_plans() const {
+    return spill_always || recompute_always || smallest_tiles || tiny_limit;
+  }
+};
+
+/// A node whose bytes are wanted in a file.
+struct Sink {
+  const graph::Node* node;
+  std::shared_ptr<memory::FileSink> sink;
+};
+
+class Planner {
+ public:
+  /// `store` says what records of spilled extents cost; null: nothing.
+  Planner(const device::Backend& backend, memory::Pool& pool, Costs costs, Pressure pressure,
+          memory::SpillStore* store = nullptr);
+
+  /// Stage "refused" where the floor is above the limit; then there are no actions. The plan holds
+  /// raw pointers into the graph and to buffers: run it or drop it before either changes.
+  Plan plan(std::span<const array> outputs, Bytes limit, std::span<const Sink> sinks = {});
+  /// The same, with the least floor of all ways to build the steps, for showing.
+  Plan dry_run(std::span<const array> outputs, Bytes limit);
+  /// Asked before the first plan under pressure, and again where it returned nothing and there is
+  /// more room now.
+  void set_calibration(std::function<std::optional<Costs>()> calibration) {
+    calibration_ = std::move(calibration);
+  }
+  const Costs& costs() const { return costs_; }
+
+ private:
+  Plan find(std::span<const array> outputs, Bytes limit, std::span<const Sink> sinks);
+  Plan build(std::span<const array> outputs, const BuildOptions& options, Bytes limit,
+             std::span<const Sink> sinks = {});
+  void add_others(Plan& plan);
+  void promise_metadata(Plan& plan, bool spills);
+  void reorder(Plan& plan);
+  bool climb(Plan& plan, Bytes budget);
+  /// False where there is none, or none that is quicker than `bound` seconds.
+  bool plan_under_pressure(Plan& plan, Bytes budget, double bound);
+  std::vector<Unit> make_units(Plan& plan, std::span<const std::shared_ptr<Nest>> groups,
+                               Bytes unpinned, bool* tiled);
+  bool room_for_metadata(const Plan& plan, Schedule& schedule, Bytes budget) const;
+  bool schedule(Plan& plan, const std::vector<Unit>& units, Bytes budget, double bound,
+                Schedule& best);
+  bool better(const Schedule& a, const Schedule& b) const;
+  void consider(const Plan& plan, const std::vector<Unit>& units,
+                const std::vector<StepId>& remakes, const EvictOptions& options, Schedule& best);
+  void adopt(Plan& plan, Schedule schedule);
+
+  Builder builder_;
+  const device::Backend& backend_;
+  memory::Pool& pool_;
+  memory::SpillStore* store_;
+  Costs costs_;
+  std::function<std::optional<Costs>()> calibration_;
+  Bytes calibration_failed_ = 0;                 // the largest budget that was too small for it
+  Bytes spill_room_ = memory::Ledger::kNoLimit;  // of the store; plans that need more come last
+  Pressure pressure_;
+};
+
+}  // namespace plimsoll::plan

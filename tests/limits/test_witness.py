@@ -1,0 +1,70 @@
+"""The system, not our own counter, says what an evaluation under a limit holds."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import plimsoll
+import pytest
+from plimsoll.cli import OUTSIDE
+
+TESTS = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.skipif(
+    not os.access("/proc/self/clear_refs", os.W_OK), reason="no VmHWM to reset"
+)
+
+
+def witness(*arguments, preexec_fn=None):
+    """What limits/witness.py prints."""
+    path = [str(Path(plimsoll.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    result = subprocess.run(
+        [sys.executable, "-m", "limits.witness", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=TESTS,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+        check=False,
+        preexec_fn=preexec_fn,
+    )
+    assert result.returncode == 0, f"exit status {result.returncode}\n{result.stderr[-2000:]}"
+    found = json.loads(result.stdout)
+    assert {"fits", "evict", "tile"} <= {f["stage"] for f in found}
+    return found
+
+
+@pytest.fixture
+def cgroup():
+    """A memory cgroup of our own."""
+    for root, limit in ("memory", "memory.limit_in_bytes"), ("", "memory.max"):
+        folder = Path("/sys/fs/cgroup", root, f"plimsoll-witness-{os.getpid()}")
+        try:
+            folder.mkdir()
+        except OSError:
+            continue
+        usable = os.access(folder / limit, os.W_OK)
+        if usable:
+            yield folder
+        folder.rmdir()
+        if usable:
+            return
+    pytest.skip("no memory cgroup can be made here")
+
+
+def test_resident_memory_stays_in_the_limit_and_what_info_says():
+    found = witness("17")
+    assert all(f["same"] for f in found)
+    most = max(f["past"] for f in found)
+    print(f"at most {most} bytes past the limit")
+    assert most <= OUTSIDE
+    # The margin is for what libraries take when they are first used; nothing else comes near it.
+    assert sorted(f["past"] for f in found)[-3] <= 1 << 20
+
+
+def test_a_cgroup_with_no_room_past_that_ends_no_evaluation_and_changes_no_bit(cgroup):
+    def enter():
+        (cgroup / "cgroup.procs").write_text(str(os.getpid()))
+
+    found = witness("17", str(cgroup), preexec_fn=enter)
+    assert all(f["same"] for f in found)

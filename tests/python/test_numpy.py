@@ -1,0 +1,141 @@
+"""NumPy and memoryview over an array's own bytes, pinned and accounted for."""
+
+import gc
+
+import numpy as np
+import plimsoll.core as mx
+import pytest
+
+DTYPES = [
+    "bool_", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64",
+    "float16", "float32", "float64", "complex64",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DTYPES)
+def test_views_share_bytes_both_ways(name):
+    x = mx.array(np.array([[0, 1, 1], [1, 0, 1]]), getattr(mx, name))
+    view = np.asarray(x)
+    assert view.dtype == np.dtype(name.removesuffix("_"))
+    assert not view.flags.owndata
+    assert view.tolist() == x.tolist()
+    view[0, 0] = 1
+    assert x[0, 0].item() == 1
+
+
+def test_copies_are_apart():
+    x = mx.array([1.0, 2.0])
+    copy = np.array(x)
+    copy[0] = 5
+    assert x.tolist() == [1.0, 2.0]
+
+
+def test_bfloat16_comes_as_a_copy_in_float32():
+    x = mx.array([1.5, -2.25], mx.bfloat16)
+    assert np.asarray(x).dtype == np.float32
+    assert np.asarray(x).tolist() == [1.5, -2.25]
+    with pytest.raises(BufferError, match="bfloat16"):
+        memoryview(x)
+
+
+def test_memoryviews_have_shape_and_strides():
+    x = mx.arange(6).reshape(2, 3)
+    assert memoryview(x).strides == (12, 4)
+    assert memoryview(x.T).strides == (4, 12)
+    assert memoryview(x[:, ::-1]).strides == (12, -4)
+    assert memoryview(x.T).tolist() == np.arange(6).reshape(2, 3).T.tolist()
+    assert bytes(memoryview(x)) == np.arange(6, dtype="int32").tobytes()
+    assert memoryview(mx.zeros((0, 2))).shape == (0, 2)
+    assert memoryview(mx.array(1.5)).tolist() == 1.5
+    assert memoryview(mx.array(1.5)).readonly
+
+
+def test_a_flat_buffer_needs_contiguous_elements():
+    assert np.frombuffer(mx.arange(4), "int32").tolist() == [0, 1, 2, 3]
+    with pytest.raises(BufferError, match="contiguous"):
+        np.frombuffer(mx.arange(6).reshape(2, 3).T, "int32")
+
+
+def test_views_are_pinned_and_reported():
+    before = mx.memory_report().pinned
+    x = mx.ones((256, 1024)) + 1
+    view = np.asarray(x)
+    report = mx.memory_report()
+    assert report.pinned - before == 256 * 1024 * 4
+    [(owner, size)] = [i for i in report.pinned_by.items() if "float32(256, 1024)" in i[0]]
+    assert size == 256 * 1024 * 4
+    assert "NumPy" in owner
+    del x
+    gc.collect()
+    assert view[3, 3] == 2
+    assert mx.memory_report().pinned > before
+    del view
+    assert mx.memory_report().pinned == before
+
+
+def test_pinned_arrays_are_not_overwritten():
+    x = mx.ones((256, 1024)) + 1
+    view = np.asarray(x)
+    for _ in range(3):
+        x += 1  # a result that could take x's place, were it not for the view
+    mx.eval(x)
+    assert view.max() == 2
+    assert x.max().item() == 5
+
+
+def test_pinned_arrays_stay_under_a_limit():
+    x = mx.ones((1024, 1024)) + 1
+    mx.eval(x)
+    view = np.asarray(x)
+    with mx.memory_limit(mx.get_active_memory() // 2):
+        assert view.sum() == 2 * 1024 * 1024
+        view[0, 0] = 7
+    assert x[0, 0].item() == 7
+
+
+def test_spilled_arrays_come_back_for_a_view():
+    x = mx.arange(1 << 20, dtype=mx.float32) + 1
+    mx.eval(x)
+    with mx.memory_limit("3MB"):
+        spilled = mx.memory_report().spilled
+    assert spilled >= 4 << 20
+    view = np.asarray(x)
+    assert view[-1] == 1 << 20
+    view[-1] = -1
+    assert x[-1].item() == -1
+
+
+def test_views_that_cannot_fit_are_refused_and_copies_are_not():
+    x = mx.arange(1 << 20, dtype=mx.float32) + 1
+    mx.eval(x)
+    with mx.memory_limit("3MB"):
+        with pytest.raises(mx.MemoryLimitError, match=r"\[export\] expected room for an array"):
+            memoryview(x)
+        assert np.array(x)[-1] == 1 << 20
+
+
+def test_small_parts_of_large_arrays_do_not_hold_them():
+    x = mx.ones((1024, 1024)) + 1
+    mx.eval(x)
+    part = x[3, :16]
+    view = np.asarray(part)
+    assert mx.memory_report().pinned < 1 << 20
+    assert view.tolist() == [2.0] * 16
+
+
+@pytest.mark.parametrize(
+    ("scalar", "name"),
+    [
+        (np.int8(3), "int8"), (np.uint8(200), "uint8"), (np.uint64(2**63 + 1), "uint64"),
+        (np.float16(1.5), "float16"), (np.float64(1.5), "float32"), (np.bool_(True), "bool"),
+        (np.complex64(1 + 2j), "complex64"), (np.complex128(1 + 2j), "complex64"),
+    ],
+)  # fmt: skip
+def test_scalars_keep_their_dtype(scalar, name):
+    x = mx.array(scalar)
+    assert str(x.dtype).endswith(name)
+    assert x.item() == scalar
+
+
+def test_complex_scalars_keep_their_imaginary_part_in_arithmetic():
+    assert (mx.array([1, 2]) * np.complex64(2j)).tolist() == [2j, 4j]

@@ -1,0 +1,39 @@
+"""What tools/clients counts as an error, by what mlx's wheel and Plimsoll say."""
+
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+
+import pytest
+
+RUNS, DIFFERS, FAILS = {"tokens": [1, 2]}, {"tokens": [1, 3]}, {"error": "RuntimeError: no"}
+
+
+@pytest.fixture(scope="module")
+def tool():
+    path = Path(__file__).resolve().parents[3] / "tools" / "clients"
+    loader = SourceFileLoader("clients_tool", str(path))
+    spec = spec_from_loader("clients_tool", loader)
+    assert spec
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "wheel", "ours", "errors"),
+    [
+        ("llama", "float32", RUNS, RUNS, 0),
+        ("llama", "float32", RUNS, DIFFERS, 1),
+        ("llama", "float32", RUNS, FAILS, 1),
+        ("llama", "bfloat16", FAILS, RUNS, 0),
+        ("llama", "bfloat16", FAILS, FAILS, 1),
+        ("llama", "4bit", FAILS, FAILS, 1),
+        ("mamba", "4bit", FAILS, FAILS, 0),
+        ("mamba", "4bit", RUNS, FAILS, 1),
+        ("mamba", "float32", FAILS, FAILS, 1),
+    ],
+)
+def test_what_counts(tool, monkeypatch, name, precision, wheel, ours, errors):
+    monkeypatch.setattr(tool, "run", lambda here, *_: {name: ours if here else wheel})
+    assert tool.compare(name, precision) == errors

@@ -1,0 +1,147 @@
+#include "plan/planner.h"
+
+#include <algorithm>
+
+#include "tests/unit/plan/graphs.h"
+
+namespace plimsoll::plan {
+namespace {
+
+struct PlannerStages : testing::Test {
+  Plan at(const std::vector<array>& targets, double share) {
+    outputs = targets;
+    return planning.planner.plan(outputs, planning.limit(outputs, share));
+  }
+  Planning planning;
+  std::vector<array> outputs;
+};
+
+TEST_F(PlannerStages, what_fits_is_planned_in_one_pass) {
+  Plan plan = at(train(planning), 1);
+  EXPECT_STREQ(plan.stage, "fits");
+  EXPECT_EQ(plan.floor, 0u);  // nobody asked
+  EXPECT_EQ(plan.peak, plan.unlimited_peak);
+  EXPECT_EQ(plan.seconds, 0);
+}
+
+TEST_F(PlannerStages, a_page_less_than_the_peak_is_kept_too) {
+  outputs = train(planning);
+  const Bytes peak = planning.planner.plan(outputs, kPlenty).peak;
+  Plan plan = planning.planner.plan(outputs, peak - 1);
+  EXPECT_STRNE(plan.stage, "fits");
+  EXPECT_LT(plan.peak, peak);
+  EXPECT_EQ(planning.check(plan), "");
+}
+
+TEST_F(PlannerStages, a_refusal_names_the_step_that_is_too_large) {
+  Plan plan = at(one_row(planning), -1);
+  EXPECT_STREQ(plan.stage, "refused");
+  EXPECT_TRUE(plan.actions.empty());
+  EXPECT_GT(plan.floor, plan.limit);
+  ASSERT_NE(plan.floor_step, kNone);
+  EXPECT_STREQ(plan.steps[plan.floor_step].def->name, "sort");
+}
+
+TEST_F(PlannerStages, smaller_programs_are_tried_where_large_ones_do_not_fit) {
+  // One program of eight inputs, none of which a loop can make smaller than a page.
+  array total = planning.existing({32, 32});
+  for (int i = 0; i < 7; ++i) total = add(total, planning.existing({32, 32}));
+  outputs = {total};
+  total = array();
+  const Bytes limit = planning.limit(outputs, 0);
+  Plan plan = planning.planner.plan(outputs, limit);
+  EXPECT_STRNE(plan.stage, "refused");
+  EXPECT_GT(plan.steps.size(), 1u);
+  EXPECT_EQ(planning.planner.plan(outputs, kPlenty).steps.size(), 1u);
+}
+
+TEST_F(PlannerStages, arrays_outside_of_the_graph_make_room) {
+  Plan plan = at(others(planning), 0.8);
+  ASSERT_EQ(plan.others.size(), 1u);
+  const ValueId outside = static_cast<ValueId>(plan.values.size() - 1);
+  EXPECT_EQ(plan.values[outside].buffer, plan.others[0].get());
+  EXPECT_TRUE(std::any_of(plan.actions.begin(), plan.actions.end(), [&](const Action& a) {
+    return a.kind == ActionKind::kDrop && a.id == outside;
+  }));
+}
+
+TEST_F(PlannerStages, exported_arrays_outside_of_the_graph_raise_the_floor) {
+  outputs = rows(planning);
+  auto floor = [&] {
+    Plan plan = planning.planner.plan(outputs, 1);
+    return plan.floor - plan.fixed;
+  };
+  const Bytes before = floor();
+  planning.held.push_back(planning.existing({64, 64}));
+  const memory::BufferRef& buffer = planning.held.back().node()->storage->buffer;
+  EXPECT_EQ(floor(), before);
+  planning.exports.push_back(buffer->export_pin("a view"));
+  EXPECT_EQ(floor(), before + 64 * 64 * 4);
+}
+
+TEST_F(PlannerStages, costs_are_measured_before_the_first_plan_under_pressure) {
+  int asked = 0;
+  bool known = false;
+  planning.planner.set_calibration([&]() -> std::optional<Costs> {
+    ++asked;
+    if (!known) return std::nullopt;
+    Costs costs = fixed_costs();
+    costs.flops = 1;
+    return costs;
+  });
+  outputs = train(planning);
+  const Bytes tight = planning.limit(outputs, 0.2), limit = planning.limit(outputs, 0.8);
+  EXPECT_EQ(asked, 0);
+  (void)planning.planner.plan(outputs, tight);
+  EXPECT_EQ(asked, 1);
+  known = true;  // there was no room for it: it is asked again where there is more
+  (void)planning.planner.plan(outputs, tight);
+  EXPECT_EQ(asked, 1);
+  (void)planning.planner.plan(outputs, limit);
+  EXPECT_EQ(asked, 2);
+  EXPECT_EQ(planning.planner.costs().flops, 1);
+  (void)planning.planner.plan(outputs, limit);
+  EXPECT_EQ(asked, 2);
+}
+
+TEST_F(PlannerStages, the_quickest_of_several_policies_is_taken) {
+  outputs = cheap(planning);
+  const Bytes limit = planning.limit(outputs, 0.8);
+  Plan plan = planning.planner.plan(outputs, limit);
+  Pressure spill;
+  spill.spill_always = true;
+  Planner spilling(planning.backend, planning.context.pool(), fixed_costs(), spill);
+  Plan spilled = spilling.plan(outputs, limit);
+  EXPECT_EQ(spilled.recomputed, 0u);
+  EXPECT_LT(plan.seconds, spilled.seconds);
+}
+
+TEST_F(PlannerStages, a_result_with_a_file_of_its_own_is_written_there) {
+  array y = exp(planning.existing({64, 64})), view = transpose(sort(planning.existing({64, 64})));
+  outputs = {y, view};
+  auto sink = [](const array& a) {
+    return std::make_shared<memory::FileSink>(nullptr, 0, a.nbytes());
+  };
+  std::vector<Sink> sinks{{y.node(), sink(y)}, {view.node(), sink(view)}};
+  Plan plan = planning.planner.plan(outputs, kPlenty, sinks);
+  ASSERT_EQ(plan.sinks.size(), 1u);  // the view lies in another order
+  EXPECT_EQ(plan.sinks[0].second, sinks[0].sink);
+  EXPECT_TRUE(plan.values[plan.sinks[0].first].sunk);
+  EXPECT_EQ(plan.values[plan.sinks[0].first].node, y.node());
+  for (const Step& s : plan.steps) {
+    const bool sunk = plan.outputs(s)[0].value == plan.sinks[0].first;
+    EXPECT_TRUE(!sunk || s.donor == kNone);
+  }
+}
+
+TEST_F(PlannerStages, the_floor_that_is_shown_is_the_least_of_all_ways_to_build) {
+  for (uint64_t seed = 0; seed < 30; ++seed) {
+    Planning random;
+    std::vector<array> targets = random_graph(random, seed, 30);
+    const Bytes floor = random.planner.dry_run(targets, kPlenty).floor;
+    EXPECT_EQ(random.planner.plan(targets, floor - kPage).floor, floor) << seed;
+  }
+}
+
+}  // namespace
+}  // namespace plimsoll::plan
