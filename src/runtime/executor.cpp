@@ -181,12 +181,12 @@ void Executor::make_resident(ValueId id) {
   // A write under way may go on: it only reads. It must not evict what is needed again.
   for (PendingWrite& w : writes_)
     if (w.buffer == slot.buffer) w.evict = false;
-  if (!slot.loading.valid()) {
-    Bytes bytes = missing(id);
-    if (bytes == 0) return;
-    while (!start_load(id))
-      if (!make_room(bytes)) refuse(bytes);
-  }
+  if (slot.loading.valid()) wait(slot.loading);
+  // What came ahead may have gone again to make room for something else.
+  Bytes bytes = missing(id);
+  if (bytes == 0) return;
+  while (!start_load(id))
+    if (!make_room(bytes)) refuse(bytes);
   wait(slot.loading);
 }
 
@@ -293,7 +293,7 @@ void Executor::free(ValueId id) {
   Slot& slot = slots_[id];
   if (!slot.buffer) return;
   finish_writes_of(slot.buffer.get(), false);
-  if (slot.loading.valid()) make_resident(id);
+  if (slot.loading.valid()) wait(slot.loading);
   if (plan_.values[id].buffer && !slot.buffer->small()) slot.buffer->discard(slot.buffer->all());
   slot = {};
 }
