@@ -2,6 +2,7 @@
 #include "plimsoll/ops/binary.h"
 
 #include <cstddef>
+#include <optional>
 #include <type_traits>
 
 #include "ops/common.h"
@@ -55,6 +56,21 @@ array power_vjp_exponent(const array& g, const array& a, const array& y) {
 // exp(a - y), also where both are the same infinity.
 array share_of(const array& a, const array& y) {
   return where(equal(a, y), constant_like(1, y), exp(a - y));
+}
+
+// For the Python numbers that most code raises to: what these are by multiplications and divisions,
+// within an ulp of the power. Narrow dtypes keep one rounding, by the power itself.
+std::optional<array> plain_power(const array& a, const array& b) {
+  if (!graph::is_weak(b) || graph::is_weak(a)) return std::nullopt;
+  const TileConstant& c = b.node()->constant;
+  const double exponent = is_integral(c.dtype) ? static_cast<double>(c.integer) : c.real;
+  const Dtype t = result_dtype(a, b);
+  if (t == Dtype::kBool || c.dtype == Dtype::kBool) return std::nullopt;
+  if (exponent == 2) return square(cast(a, t));
+  const bool wide = is_integral(t) || size_of(t) >= 4;
+  if (exponent == 3 && wide) return square(cast(a, t)) * cast(a, t);
+  if (exponent == -1 && is_inexact(t)) return reciprocal(cast(a, t));
+  return std::nullopt;
 }
 
 constinit const OpDef kAdd = binary(
@@ -171,7 +187,8 @@ constinit const OpDef kPower =
            "None) -> array",
            R"(a to the power of b.
 
-The shapes broadcast, the dtypes are promoted. An integer to a negative power is 0 unless it is 1 or -1.
+The shapes broadcast, the dtypes are promoted. An integer to a negative power is 0. The Python numbers
+2, 3 and -1 as ``b`` multiply and divide, within an ulp of the power.
 
 Example:
     >>> mx.power(mx.array([1.0, 2.0]), 3)
@@ -386,6 +403,7 @@ array subtract(const array& a, const array& b) {
 }
 array multiply(const array& a, const array& b) { return ops::arithmetic(ops::kMultiply, a, b); }
 array power(const array& a, const array& b) {
+  if (auto plain = ops::plain_power(a, b)) return *plain;
   if (a.dtype() == Dtype::kBool && b.dtype() == Dtype::kBool)
     return ops::of_bools(ops::kPower, a, b);
   return ops::arithmetic(ops::kPower, a, b);

@@ -17,6 +17,7 @@
 #include <algorithm>
 
 #include "backends/cpu/gemm_block.h"
+#include "backends/cpu/gemm_dot-inl.h"
 #include "backends/cpu/gemm_micro-inl.h"
 #include "backends/cpu/gemm_pack-inl.h"
 #include "backends/cpu/gemm_thin-inl.h"
@@ -211,7 +212,7 @@ struct Block {
 
 template <class Type>
 void run_block(const BlockJob& job) {
-  if (!run_thin_block<Type>(job)) Block<Type>{job}.run();
+  if (!run_dot_block<Type>(job) && !run_thin_block<Type>(job)) Block<Type>{job}.run();
 }
 
 template <class Type>

@@ -1,9 +1,13 @@
 // Bitwise ops and shifts, division with Python's signs, integer powers; floating remainders.
+#include <cmath>
+#include <limits>
+
 #include "backends/cpu/tile_targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/cpu/tile_integer.cpp"
 #include "hwy/foreach_target.h"
 // clang-format off
+#include "backends/cpu/tile_lanes-inl.h"
 #include "backends/cpu/tile_loops-inl.h"
 // clang-format on
 
@@ -62,40 +66,85 @@ struct RightShift {
   }
 };
 
+/// The whole part of a quotient of two T is exact in Real, which the compiler has vectors of (not
+/// of 64-bit division); it fits Int, that of the least number by -1 too, which wraps to itself.
+template <class T>
+struct Quotient {
+  using Real = std::conditional_t<sizeof(T) == 4, double, float>;
+  using Int = std::conditional_t<sizeof(T) == 4, int64_t, int32_t>;
+  static Int truncated(T a, T b) { return static_cast<Int>(Real(a) / Real(b)); }
+};
+template <>
+struct Quotient<uint64_t> {
+  static uint64_t truncated(uint64_t a, uint64_t b) { return a / b; }
+};
+template <>
+struct Quotient<int64_t> {
+  static int64_t truncated(int64_t a, int64_t b) {
+    const int64_t q = a / (b == -1 ? 1 : b);
+    return b == -1 ? static_cast<int64_t>(uint64_t{0} - static_cast<uint64_t>(q)) : q;
+  }
+};
+
+/// a - q * b, wrapped.
+template <class T, class Q>
+T rest_of(T a, Q q, T b) {
+  using U = UnsignedOf<T>;
+  using W = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
+  return static_cast<T>(static_cast<U>(static_cast<W>(a) - static_cast<W>(q) * static_cast<W>(b)));
+}
+
 // Towards minus infinity; by zero: 0; the least number by -1: itself.
 struct FloorDivide {
   template <class T>
   static T apply(T a, T b) {
-    if (b == 0) return 0;
+    const T d = b == 0 ? T{1} : b;
+    const auto whole = Quotient<T>::truncated(a, d);
+    T q = static_cast<T>(whole);
     if constexpr (std::is_signed_v<T>) {
-      if (b == -1) return static_cast<T>(UnsignedOf<T>{0} - static_cast<UnsignedOf<T>>(a));
-      const T q = static_cast<T>(a / b);
-      return static_cast<T>(q - (a % b != 0 && (a < 0) != (b < 0)));
+      const T r = rest_of(a, whole, d);
+      q = r != 0 && (r ^ d) < 0 ? static_cast<T>(q - 1) : q;
     }
-    return static_cast<T>(a / b);
+    return b == 0 ? T{0} : q;
   }
 };
 // With the divisor's sign; by zero: a, as a - b * (a / b) gives, and MLX.
 struct Remainder {
   template <class T>
   static T apply(T a, T b) {
-    if (b == 0) return a;
-    if constexpr (std::is_signed_v<T>) {
-      if (b == -1) return 0;
-      const T r = static_cast<T>(a % b);
-      return static_cast<T>(r != 0 && (r < 0) != (b < 0) ? r + b : r);
-    }
-    return static_cast<T>(a % b);
+    const T d = b == 0 ? T{1} : b;
+    T r = rest_of(a, Quotient<T>::truncated(a, d), d);
+    if constexpr (std::is_signed_v<T>) r = r != 0 && (r ^ d) < 0 ? static_cast<T>(r + d) : r;
+    return b == 0 ? a : r;
   }
 };
-struct FloatRemainder {  // fmod is exact; moved by b where its sign differs
-  static float apply(float a, float b) {
-    const float r = __builtin_fmodf(a, b);
-    return r != 0 && (r < 0) != (b < 0) ? r + b : r;
+// fmod is exact; moved by b where its sign differs.
+inline double remainder_of(double a, double b) {
+  const double r = std::fmod(a, b);
+  return r != 0 && (r < 0) != (b < 0) ? r + b : r;
+}
+struct DoubleRemainder {
+  static double apply(double a, double b) { return remainder_of(a, b); }
+};
+// float32 in float64 lanes, where a less a small multiple of b is exact; the rest one by one.
+struct FloatRemainder {
+  using L = WideLane;
+  static HWY_INLINE L::V apply(L::V a, L::V b) {
+    const L::V zero = L::set(0.0);
+    const L::V q = L::round(a / b);
+    const auto few = L::both(L::lt(L::abs(q), L::set(0x1p28)),
+                             L::lt(L::abs(b), L::set(std::numeric_limits<double>::infinity())));
+    if (HWY_UNLIKELY(!hn::AllTrue(L::D(), few))) return one_by_one(a, b);
+    const L::V r = L::fma(zero - q, b, a);
+    const auto other_side = L::lt(L::copysign(L::set(1.0), r) * b, zero);
+    return L::select(L::eq(r, zero), L::copysign(zero, a), L::select(other_side, r + b, r));
   }
-  static double apply(double a, double b) {
-    const double r = __builtin_fmod(a, b);
-    return r != 0 && (r < 0) != (b < 0) ? r + b : r;
+  static HWY_NOINLINE L::V one_by_one(L::V a, L::V b) {
+    HWY_ALIGN double x[HWY_MAX_BYTES / sizeof(double)], y[HWY_MAX_BYTES / sizeof(double)];
+    hn::Store(a, L::D(), x);
+    hn::Store(b, L::D(), y);
+    for (size_t i = 0; i < hn::Lanes(L::D()); ++i) x[i] = remainder_of(x[i], y[i]);
+    return hn::Load(L::D(), x);
   }
 };
 // Wraps; 0 for a negative exponent, as in MLX.
@@ -138,8 +187,8 @@ void add_integers(TileTable* table) {
       });
   add_bitwise<kBool, uint8_t>(table);
   table->set(TileOp::kBitwiseInvert, kBool, table->find(TileOp::kLogicalNot, kBool));
-  table->set(TileOp::kRemainder, kFloat32, binary_loop<FloatRemainder, float, float>);
-  table->set(TileOp::kRemainder, kFloat64, binary_loop<FloatRemainder, double, double>);
+  table->set(TileOp::kRemainder, kFloat32, binary_lanes<AsDouble, FloatRemainder>);
+  table->set(TileOp::kRemainder, kFloat64, binary_loop<DoubleRemainder, double, double>);
 }
 
 }  // namespace HWY_NAMESPACE

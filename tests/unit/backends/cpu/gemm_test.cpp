@@ -147,6 +147,20 @@ TEST_P(GemmTest, thin_products_have_the_bits_of_a_wide_one) {
   }
 }
 
+TEST_P(GemmTest, single_elements_have_the_bits_of_a_wide_product) {
+  for (int64_t k : {1, 3, 17, 383, 384, 385, 1025, 1537, 2500, 6144, 6145, 18000}) {
+    const int64_t m = 5, n = 40;
+    Matrix a = random(m, k), b = random(k, n, Layout::kColumnMajor);
+    const Bytes whole = product(type(), a.view(), b.view());
+    for (int64_t i = 0; i < m; ++i) {
+      const std::vector<int64_t> cuts = i % 2 ? random_k_cuts(k) : std::vector<int64_t>{};
+      ASSERT_EQ(product(type(), a.view(i, i + 1, 0, k), b.view(0, k, i, i + 1), {.k_cuts = cuts}),
+                part(whole, n, i, i + 1, i, i + 1))
+          << "row " << i << " of " << k << " terms, windows " << cuts.size() + 1;
+    }
+  }
+}
+
 TEST_P(GemmTest, transposing_the_product_transposes_the_bits) {
   const int64_t m = 90, n = 20, k = 800;
   Matrix a = random(m, k), b = random(k, n);
