@@ -18,6 +18,10 @@ namespace {
 
 constexpr size_t kMaxSamples = 8192;
 
+bool contains(const std::vector<ValueId>& ids, ValueId id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
 ByteRange all_of(const memory::BufferRef& b) { return b->all(); }
 
 }  // namespace
@@ -45,6 +49,15 @@ void launch(device::Backend& backend, const plan::Step& step,
 
 Executor::Executor(Machine& machine, plan::Plan& plan, EvaluationReport& report)
     : machine_(machine), plan_(plan), report_(report), slots_(plan.values.size()) {}
+
+Executor::~Executor() {
+  while (!writes_.empty()) {
+    try {
+      finish_write();
+    } catch (const Error&) {  // its bytes stay where they are
+    }
+  }
+}
 
 void Executor::run() {
   start_ = std::chrono::steady_clock::now();
@@ -139,6 +152,8 @@ void Executor::run_whole(const plan::Unit& unit) {
       buffers[k] = slots_[o.value].buffer;
     } else if (k == inputs && step.donor != kNone && !slots_[o.value].done) {
       buffers[k] = slots_[step.donor].buffer;
+      // A copy of what it held so far is of no use, and must not pass for one of the result.
+      finish_writes_of(buffers[k].get(), false);
     } else {
       // A value that is live already is computed again beside it (recomputing a sibling).
       buffers[k] = make(o.value, true);
@@ -177,6 +192,7 @@ void Executor::run_whole(const plan::Unit& unit) {
 void Executor::make_resident(ValueId id) {
   Slot& slot = slots_[id];
   PLIMSOLL_ASSERT(slot.done);
+  if (!deferred_.empty()) std::erase(deferred_, id);
   if (slot.buffer->small() || slot.buffer->size() == 0) return;
   // A write under way may go on: it only reads. It must not evict what is needed again.
   for (PendingWrite& w : writes_)
@@ -273,13 +289,10 @@ void Executor::write(ValueId id) {
 void Executor::drop(ValueId id) {
   Slot& slot = slots_[id];
   if (!slot.done || slot.buffer->small()) return;
-  for (PendingWrite& w : writes_) {
-    if (w.buffer == slot.buffer) {
-      w.evict = true;
-      return;
-    }
-  }
-  write_and_evict(slot.buffer, slot.buffer->all());
+  if (!deferred_.empty()) std::erase(deferred_, id);
+  for (PendingWrite& w : writes_)
+    if (w.buffer == slot.buffer) w.evict = true;
+  write_and_evict(slot.buffer, slot.buffer->all());  // what none of them writes
 }
 
 void Executor::forget(ValueId id) {
@@ -414,35 +427,47 @@ bool Executor::make_room(Bytes bytes) {
     scratch_ = {};
     return true;
   }
-  return finish_evicting_write() || reclaim(bytes);
+  return finish_evicting_write() || reclaim(bytes) || finish_load();
+}
+
+// What came ahead can go again once it is there.
+bool Executor::finish_load() {
+  auto it =
+      std::find_if(slots_.begin(), slots_.end(), [](const Slot& s) { return s.loading.valid(); });
+  if (it == slots_.end()) return false;
+  wait(it->loading);
+  return true;
 }
 
 // Reality differs from the plan (another evaluation, a shrinking limit): evict what the running
-// unit does not need, this evaluation's values first used last, then other arrays.
+// unit does not need, this evaluation's values first used last, then other arrays. Of what it
+// streams, pins hold the ranges that it needs.
 bool Executor::reclaim(Bytes bytes) {
   std::vector<const memory::Buffer*> needed;
-  if (running_)
-    for (plan::StepId s : running_->body())
-      for (uint32_t k = plan_.steps[s].first_input; k < plan_.steps[s].end; ++k)
-        needed.push_back(slots_[plan_.operands[k].value].buffer.get());
+  if (running_) {
+    for (plan::StepId s : running_->body()) {
+      for (uint32_t k = plan_.steps[s].first_input; k < plan_.steps[s].end; ++k) {
+        const ValueId id = plan_.operands[k].value;
+        if (!running_->nest || !contains(running_->nest->streamed, id))
+          needed.push_back(slots_[id].buffer.get());
+      }
+    }
+  }
   Bytes got = 0;
   for (const memory::BufferRef& buffer : machine_.pool.live_buffers()) {
     if (std::find(needed.begin(), needed.end(), buffer.get()) != needed.end()) continue;
     Bytes gain = buffer->evictable_after_write(buffer->all());
     if (gain == 0) continue;
     // What is being written goes when that is over, which make_room waits for.
-    auto writing = std::find_if(writes_.begin(), writes_.end(), [&](const PendingWrite& w) {
-      return w.buffer == buffer && w.range == buffer->all();
-    });
-    if (writing != writes_.end()) {
-      writing->evict = true;
-      got += gain;
-    } else if (buffer->dirty_bytes(buffer->all()) > 0) {
+    bool writing = false;
+    for (PendingWrite& w : writes_)
+      if (w.buffer == buffer) writing = w.evict = true;
+    if (buffer->dirty_bytes(buffer->all()) > 0) {
       write_and_evict(buffer, buffer->all());
-      got += gain;
-    } else {
-      got += buffer->evict(buffer->all());
+      writing = true;
     }
+    const Bytes gone = buffer->evict(buffer->all());
+    got += writing ? gain : gone;
     if (got >= bytes) break;
   }
   return got > 0;

@@ -28,6 +28,9 @@ struct Machine {
 class Executor {
  public:
   Executor(Machine& machine, plan::Plan& plan, EvaluationReport& report);
+  ~Executor();  // waits for writes under way: whoever evicts next must find them ended
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
   void run();
 
   // For the runs of units (loop_run.cpp) ---------------------------------------------------------
@@ -89,6 +92,7 @@ class Executor {
   void finish_writes_of(const memory::Buffer* buffer, bool evict);
   bool make_room(Bytes bytes);
   bool reclaim(Bytes bytes);
+  bool finish_load();
   [[noreturn]] void refuse(Bytes bytes);
   void bind(bool all_live);
   void fill_sinks();

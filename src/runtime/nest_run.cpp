@@ -183,16 +183,16 @@ class NestRun {
     const memory::BufferRef& buffer = buffer_of(s);
     // A write that ended while room is made would evict more of it than was counted.
     ex_.settle(s.access.value, buffer->widen(next));
+    // All of it before anything is read: making room for the rest must not evict what came.
+    memory::Reservation charge;
+    for (Bytes missing; (missing = buffer->bytes_missing(next)) > charge.bytes();)
+      charge.merge(ex_.reserve(missing - charge.bytes(), Tag::kBuffer));
     if (Bytes spilled = buffer->bytes_spilled(next)) {
-      memory::Reservation charge = ex_.reserve(spilled, Tag::kBuffer);
       ex_.report().loaded += spilled;
       memory::Ticket ticket = ex_.machine().store.read(buffer, next, charge);
       ex_.wait(ticket);
     }
-    if (Bytes missing = buffer->bytes_missing(next)) {
-      memory::Reservation charge = ex_.reserve(missing, Tag::kBuffer);
-      buffer->commit(buffer->widen(next), charge);
-    }
+    if (buffer->bytes_missing(next) > 0) buffer->commit(buffer->widen(next), charge);
   }
 
   void prefetch(size_t turn) {

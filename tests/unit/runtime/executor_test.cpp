@@ -258,10 +258,16 @@ struct Surprise : Run {
   void run(Planning& p, const std::vector<array>& outputs, Change change) {
     plan::Plan plan = p.planner.plan(outputs, kPlenty);
     change();
-    Machine machine{p.context.backend(), p.context.pool(), p.context.store(), {}, {}};
+    run(p, plan);
+  }
+  void run(Planning& p, plan::Plan& plan) {
+    Machine machine{p.context.backend(), p.context.pool(), p.context.store(), {}, poll};
     Executor(machine, plan, report).run();
   }
+  /// Transfers run only where somebody waits for them. For a store that has run none yet.
+  void have_no_threads() { faults.fail_at(1, true, FaultPlan::mask(FaultSite::kThreadStart)); }
   EvaluationReport report;
+  InterruptPoll poll;
 };
 
 TEST_F(Surprise, arrays_outside_are_evicted_where_the_limit_has_shrunk) {
@@ -295,6 +301,130 @@ TEST_F(Surprise, without_room_the_step_is_named_and_its_inputs_are_kept) {
   }
   EXPECT_FALSE(y.is_available());
   EXPECT_EQ(bits_of(p, {x}) == before, true);
+}
+
+TEST_F(Surprise, room_for_an_array_leaves_no_write_under_way) {
+  Planning p(options);
+  p.held = {p.existing({256, 256}), p.existing({256, 256})};
+  have_no_threads();
+  p.context.set_limit(p.context.ledger().used() + 25 * kPage, true);
+  const memory::BufferRef more = p.context.allocate(75 * kPage);  // more than one of them has
+  for (const array& a : p.held) EXPECT_FALSE(a.node()->storage->buffer->pinned());
+}
+
+// Loads that come early find their values evicted again when they are read.
+struct Ahead : Surprise {
+  static constexpr Bytes kBytes = 256 * 256 * 4;
+
+  static std::vector<array> two_sorts(Planning& p) {
+    p.held = {p.existing({256, 256}), p.existing({256, 256})};
+    return {sort(p.held[0], -1), sort(p.held[1], -1)};
+  }
+  static void evict(Planning& p, const array& a) {
+    const memory::BufferRef& buffer = a.node()->storage->buffer;
+    memory::Ticket ticket = p.context.store().write(buffer, buffer->all());
+    p.context.store().wait(ticket);
+    ASSERT_EQ(buffer->evict(buffer->all()), a.nbytes());
+  }
+  /// Room for one sort beside what the other one has, and the second operand comes first.
+  void run_both(Planning& p, const std::vector<array>& outputs) {
+    evict(p, p.held[1]);
+    plan::Plan plan = p.planner.plan(outputs, kPlenty);
+    auto later = std::stable_partition(plan.actions.begin(), plan.actions.end(),
+                                       [](auto& a) { return a.kind == plan::ActionKind::kLoad; });
+    ASSERT_EQ(later - plan.actions.begin(), 1);
+    p.context.ledger().set_limit(p.context.ledger().used() + kBytes + 24 * kPage);
+    run(p, plan);
+  }
+};
+
+TEST_F(Ahead, what_came_and_was_evicted_is_read_again) {
+  const Bits expected = unlimited(two_sorts);
+  Planning p(options);
+  std::vector<array> outputs = two_sorts(p);
+  poll = [&] {
+    p.context.store().wait_all();  // nothing is under way when a step starts
+    return false;
+  };
+  run_both(p, outputs);
+  EXPECT_EQ(bits_of(p, outputs) == expected, true);
+  EXPECT_GE(report.loaded, 2 * kBytes);
+}
+
+TEST_F(Ahead, what_is_on_its_way_is_awaited_and_evicted) {
+  const Bits expected = unlimited(two_sorts);
+  Planning p(options);
+  std::vector<array> outputs = two_sorts(p);
+  have_no_threads();
+  run_both(p, outputs);
+  EXPECT_EQ(bits_of(p, outputs) == expected, true);
+  EXPECT_GE(report.loaded, 2 * kBytes);
+}
+
+TEST_F(Ahead, what_was_read_and_dropped_does_not_come_late) {
+  Planning p(options);
+  std::vector<array> outputs = two_sorts(p);
+  for (const array& a : p.held) evict(p, a);
+  plan::Plan plan = p.planner.plan(outputs, kPlenty);
+  std::vector<plan::Action> loads;
+  for (const plan::Action& a : plan.actions)
+    if (a.kind == plan::ActionKind::kLoad) loads.push_back(a);
+  ASSERT_EQ(loads.size(), 2u);
+  std::erase_if(plan.actions, [](auto& a) { return a.kind == plan::ActionKind::kLoad; });
+  const plan::Action drop{plan::ActionKind::kDrop, loads[0].id};
+  plan.actions.insert(plan.actions.begin() + 1, drop);  // after the first sort
+  plan.actions.insert(plan.actions.begin(), {loads[1], loads[0]});
+  memory::Ledger& ledger = p.context.ledger();
+  ledger.set_limit(ledger.used());  // no room for either load
+  Bytes more = 2 * kBytes + 24 * kPage;
+  poll = [&] {
+    ledger.set_limit(ledger.used() + std::exchange(more, kPlenty / 2));
+    return false;
+  };
+  run(p, plan);
+  EXPECT_EQ(report.loaded, 2 * kBytes);
+}
+
+TEST_F(Surprise, a_result_in_place_of_what_is_being_written_is_written_and_dropped) {
+  Make make = [](Planning& p) -> std::vector<array> {
+    p.held = {p.existing({64, 64})};
+    return {exp(sort(p.held[0], -1))};
+  };
+  const Bits expected = unlimited(make);
+  Planning p(options);
+  std::vector<array> outputs = make(p);
+  plan::Plan plan = p.planner.plan(outputs, kPlenty);
+  const plan::Step& last = plan.steps.back();
+  ASSERT_NE(last.donor, plan::kNone);
+  const plan::ValueId result = plan.outputs(last)[0].value;
+  plan.actions.insert(plan.actions.end() - 1, {plan::ActionKind::kWrite, last.donor});
+  plan.actions.push_back({plan::ActionKind::kWrite, result});
+  plan.actions.push_back({plan::ActionKind::kDrop, result});
+  have_no_threads();
+  run(p, plan);
+  EXPECT_EQ(report.written, 2 * outputs[0].nbytes());
+  EXPECT_EQ(outputs[0].node()->storage->buffer->resident_bytes(), 0u);
+  EXPECT_EQ(bits_of(p, outputs) == expected, true);
+}
+
+TEST_F(Surprise, what_was_made_in_tiles_and_read_whole_is_dropped_whole) {
+  Planning p(options, {.smallest_tiles = true});
+  array tiled = exp(p.existing({64, 64}));
+  p.held.push_back(tiled);
+  std::vector<array> outputs{sort(tiled, -1)};
+  plan::Plan plan = p.planner.plan(outputs, kPlenty);
+  ASSERT_EQ(plan.units.size(), 2u);
+  ASSERT_NE(plan.units[0].nest, nullptr);
+  plan.units[1].nest = nullptr;
+  auto second = std::find_if(plan.actions.begin(), plan.actions.end(),
+                             [](auto& a) { return a.kind == plan::ActionKind::kRun && a.id == 1; });
+  const plan::ValueId value = plan.outputs(plan.steps[0])[0].value;
+  plan.actions.insert(second + 1, {plan::ActionKind::kDrop, value});
+  have_no_threads();
+  run(p, plan);
+  EXPECT_GT(report.tiles, 1u);
+  EXPECT_EQ(report.written, 2 * tiled.nbytes());  // once, and its operand
+  EXPECT_EQ(tiled.node()->storage->buffer->resident_bytes(), 0u);
 }
 
 }  // namespace
