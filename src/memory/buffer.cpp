@@ -236,6 +236,14 @@ Reservation Buffer::evict_reserved(ByteRange range) {
   });
 }
 
+Block Buffer::take_away_block() {
+  Bytes committed = charge_.bytes();
+  Block block{base_, block_bytes_, committed, arena_, huge_, std::move(charge_)};
+  base_ = nullptr;
+  charge_ = {};
+  return block;
+}
+
 bool Buffer::evict_to_cache() {
   if (small_) return false;
   Block block;
@@ -244,10 +252,24 @@ bool Buffer::evict_to_cache() {
     for (size_t i = 0; i < num_extents_; ++i)
       if (extents_[i].state != ExtentState::kClean || extents_[i].pins != 0) return false;
     for (size_t i = 0; i < num_extents_; ++i) extents_[i].state = ExtentState::kSpilled;
-    Bytes committed = charge_.bytes();
-    block = Block{base_, block_bytes_, committed, arena_, huge_, std::move(charge_)};
-    base_ = nullptr;
-    charge_ = {};
+    block = take_away_block();
+  }
+  pool_->release_block(std::move(block));
+  return true;
+}
+
+bool Buffer::discard_to_cache() {
+  if (small_) return false;
+  Block block;
+  {
+    MutexLock lock(mutex_);
+    for (size_t i = 0; i < num_extents_; ++i)
+      if (!extents_[i].in_memory() || extents_[i].pins != 0) return false;
+    for (size_t i = 0; i < num_extents_; ++i) {
+      forget_backing(extents_[i]);
+      extents_[i].state = ExtentState::kEmpty;
+    }
+    block = take_away_block();
   }
   pool_->release_block(std::move(block));
   return true;

@@ -178,6 +178,9 @@ class Buffer {
   /// given back. Pinned or loading ones stay as they are. Returns the charge given back.
   Bytes discard(ByteRange range) { return discard_reserved(range).bytes(); }
   [[nodiscard]] Reservation discard_reserved(ByteRange range);
+  /// Discards all of a buffer that is resident as a whole, and hands its block to the pool's cache.
+  /// False where it is not so.
+  bool discard_to_cache();
   /// The bytes of `range` were (or are about to be) changed in memory: copies in the backing are
   /// forgotten. REQUIRES: resident. Call it again after the last change where a spill write may run
   /// at the same time.
@@ -248,6 +251,8 @@ class Buffer {
   template <typename Count>
   Bytes sum_charges(ByteRange range, Count count) const;
   void unpin(ByteRange range) noexcept;
+
+  Block take_away_block() REQUIRES(mutex_);
 
   // For Pool.
   /// Takes over a block: resident where it has committed pages, empty otherwise.

@@ -307,7 +307,9 @@ void Executor::free(ValueId id) {
   if (!slot.buffer) return;
   finish_writes_of(slot.buffer.get(), false);
   if (slot.loading.valid()) wait(slot.loading);
-  if (plan_.values[id].buffer && !slot.buffer->small()) slot.buffer->discard(slot.buffer->all());
+  // Nodes that are not let go of before the end of the evaluation refer to it, too.
+  if (plan_.values[id].buffer && !slot.buffer->small() && !slot.buffer->discard_to_cache())
+    slot.buffer->discard(slot.buffer->all());
   slot = {};
 }
 

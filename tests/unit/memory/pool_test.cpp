@@ -72,6 +72,27 @@ TEST_F(PoolTest, RecyclesTheMostRecentlyFreedBlockOfTheSize) {
   EXPECT_EQ(pool.stats().recycled, 3u);
 }
 
+TEST_F(PoolTest, ABufferThatIsDiscardedWholeLeavesItsBlockToTheNext) {
+  Pool pool(ledger, resource);
+  auto a = *pool.try_make_resident(1 * kMiB);
+  std::byte* address = nullptr;
+  {
+    Pin pin = a->pin();
+    address = pin.data();
+    EXPECT_FALSE(a->discard_to_cache());
+  }
+  EXPECT_TRUE(a->discard_to_cache());
+  EXPECT_FALSE(a->discard_to_cache());
+  EXPECT_EQ(a->extent_state(0), ExtentState::kEmpty);
+  EXPECT_EQ(ledger.used(Tag::kBuffer), 0u);
+  EXPECT_EQ(ledger.used(Tag::kCache), 1 * kMiB);
+  EXPECT_EQ((*pool.try_make_resident(1 * kMiB))->pin().data(), address);
+  EXPECT_EQ(pool.stats().fresh, 1u);
+  Reservation charge = *pool.try_reserve(1 * kMiB);
+  a->commit(a->all(), charge);
+  EXPECT_TRUE(a->resident(a->all()));
+}
+
 TEST_F(PoolTest, NearSizesRecycleEachOtherAndAreChargedExactly) {
   Pool pool(ledger, resource);
   pool.try_make_resident(1000 * kKiB).reset();

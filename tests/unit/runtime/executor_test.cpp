@@ -160,6 +160,22 @@ TEST_F(Run, evaluated_nodes_let_go_of_their_inputs) {
   EXPECT_EQ(y.node()->def, nullptr);
 }
 
+// The nodes refer to the old parameters until the evaluation ends; their blocks are used before.
+TEST_F(Run, blocks_of_inputs_that_are_dead_serve_later_results) {
+  Planning p(options);
+  array x = p.existing({256, 256}), y = p.existing({256, 256});
+  p.context.eval({{x, y}});
+  uint64_t fresh = 0;
+  for (int round = 0; round < 6; ++round) {
+    if (round == 2) fresh = p.context.pool().stats().fresh;
+    array next = sort(x + y, -1);
+    y = sort(y, -1);
+    x = next;
+    p.context.eval({{x, y}});
+  }
+  EXPECT_EQ(p.context.pool().stats().fresh, fresh);
+}
+
 // Failures -----------------------------------------------------------------------------------
 
 TEST_F(Run, an_interrupt_keeps_what_is_finished_and_the_rest_goes_on_from_there) {
