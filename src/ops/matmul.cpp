@@ -5,6 +5,7 @@
 
 #include "ops/common.h"
 #include "ops/lists.h"
+#include "ops/matrix.h"
 #include "opset/matmul.h"
 #include "plimsoll/ops/binary.h"
 #include "plimsoll/ops/creation.h"
@@ -25,13 +26,18 @@ void infer_matmul(const OpInstance& op, std::vector<TensorSpec>& out) {
   out.push_back({op.inputs[0].dtype, std::move(shape)});
 }
 
-array adjoint(const array& a) { return conj_if_complex(swapaxes(a, -1, -2)); }
+// x @ y. Where `like` is a transposed view, as a layer's weight.T, so is the product, of the same
+// bits: what comes back through the view is then contiguous as the weight is.
+array product_laid_as(const array& like, const array& x, const array& y) {
+  if (!is_transposed_matrix(like)) return matmul(x, y);
+  return swapaxes(matmul(swapaxes(y, -1, -2), swapaxes(x, -1, -2)), -1, -2);
+}
 
 std::vector<array> matmul_vjp(const VjpArgs& v) {
   const array &g = v.cotangents[0], &a = v.inputs[0], &b = v.inputs[1];
   std::vector<array> out(2);
-  if (v.needed[0]) out[0] = sum_to_shape(matmul(g, adjoint(b)), a.shape());
-  if (v.needed[1]) out[1] = sum_to_shape(matmul(adjoint(a), g), b.shape());
+  if (v.needed[0]) out[0] = sum_to_shape(product_laid_as(a, g, adjoint(b)), a.shape());
+  if (v.needed[1]) out[1] = sum_to_shape(product_laid_as(b, adjoint(a), g), b.shape());
   return out;
 }
 

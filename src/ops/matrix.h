@@ -7,6 +7,8 @@ namespace plimsoll::ops {
 
 /// The conjugate transpose.
 array adjoint(const array& a);
+/// True for a view, not yet evaluated, that swaps the last two axes.
+bool is_transposed_matrix(const array& a);
 /// The main diagonal [..., min(M, N)], and the square matrix that has it.
 array main_diagonal(const array& a);
 array diagonal_matrix(const array& d);

@@ -7,6 +7,7 @@
 
 #include "ops/common.h"
 #include "ops/lists.h"
+#include "ops/matrix.h"
 #include "opset/view.h"
 #include "plimsoll/ops/creation.h"
 #include "plimsoll/ops/join.h"
@@ -371,6 +372,14 @@ OpList view_ops() {
       &kReshape,   &kTranspose, &kBroadcastTo, &kSlice,      &kContiguous, &kFlatten,
       &kUnflatten, &kSwapaxes,  &kMoveaxis,    &kExpandDims, &kSqueeze,    &kBroadcastArrays};
   return kOps;
+}
+
+bool is_transposed_matrix(const array& a) {
+  if (a.node()->def != &kTranspose) return false;
+  const Dims& axes = attrs_as<TransposeAttrs>(a.node()->attrs.get()).axes;
+  const size_t n = axes.size();
+  if (n < 2 || axes[n - 2] != static_cast<int64_t>(n - 1)) return false;
+  return std::is_sorted(axes.begin(), axes.end() - 2);
 }
 
 SliceRange slice_range(int64_t start, int64_t stop, int64_t step, int64_t extent) {

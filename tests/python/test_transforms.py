@@ -176,3 +176,18 @@ def test_long_chains_do_not_recurse():
     value, grad = mx.value_and_grad(f)(mx.zeros((2,)))
     assert value.item() == 40_000.0
     assert grad.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("dtype", [mx.float32, mx.bfloat16, mx.complex64])
+def test_gradients_of_products_with_transposed_matrices_lie_as_the_matrices(dtype):
+    x, w = (mx.random.normal(shape).astype(dtype) for shape in [(33, 20), (7, 20)])
+    g = mx.random.normal((33, 7)).astype(dtype)
+    mx.eval(x, w, g)
+    [right] = mx.vjp(lambda v: x @ v.T, [w], [g])[1]
+    [left] = mx.vjp(lambda v: v.T @ w, [mx.contiguous(g.T)], [x])[1]
+    for found, rows in [(right, "[7, 20]"), (left, "[7, 33]")]:
+        assert f"matmul {str(dtype).split('.')[-1]}{rows}" in str(mx.memory_plan(found))
+    # The bits of the products as they are written, which come out transposed.
+    bar = mx.conj if dtype == mx.complex64 else lambda v: v
+    assert bytes(right) == bytes(mx.contiguous((bar(x).T @ g).T))
+    assert bytes(left) == bytes(mx.contiguous((x @ bar(w).T).T))
