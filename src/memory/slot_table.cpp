@@ -30,8 +30,8 @@ void SlotTable::give(uint32_t slot) noexcept {
   charge_.release();
 }
 
-Bytes SlotTable::growth(size_t count) const {
-  Bytes all = (live_ + count + kChunk - 1) / kChunk * kChunkCharge;
+Bytes SlotTable::growth(size_t count, size_t there) const {
+  Bytes all = (live_ - std::min(live_, there) + count + kChunk - 1) / kChunk * kChunkCharge;
   return all - std::min(all, charge_.bytes());
 }
 

@@ -37,8 +37,8 @@ class SlotTable {
   uint32_t take(Pool& pool);
   void give(uint32_t slot) noexcept;
   Slot& operator[](uint32_t slot) { return chunks_[slot / kChunk][slot % kChunk]; }
-  /// Charge of `count` more slots, beside what is charged now.
-  Bytes growth(size_t count) const;
+  /// Charge of `count` slots where `there` are taken now, beside what is charged already.
+  Bytes growth(size_t count, size_t there = 0) const;
 
  private:
   static constexpr uint32_t kNone = ~0u;

@@ -355,9 +355,9 @@ Bytes SpillStore::available() {
   return growth + space.free() - space.promised();
 }
 
-Bytes SpillStore::record_growth(size_t extents) const {
+Bytes SpillStore::record_growth(size_t extents, size_t there) const {
   MutexLock lock(impl_->mutex);
-  return impl_->slots.growth(extents);
+  return impl_->slots.growth(extents, there);
 }
 
 Ticket SpillStore::write(const BufferRef& buffer, ByteRange range, SpillReservation* space) {

@@ -87,8 +87,9 @@ class SpillStore {
   /// File space that write(range) of a buffer takes: its dirty extents in whole pages, or none
   /// where they go to a sink.
   static Bytes space_for(const Buffer& buffer, ByteRange range);
-  /// What the ledger is charged for the records of so many more extents in the store.
-  Bytes record_growth(size_t extents) const;
+  /// What the ledger is charged, beside what it is now, for the records of so many extents in the
+  /// store at one time, `there` already among them.
+  Bytes record_growth(size_t extents, size_t there) const;
   /// Room left under the store's limit and on the disk.
   Bytes available();
 

@@ -8,6 +8,19 @@
 namespace plimsoll::plan {
 namespace {
 
+/// Extents that have a place in the spill store; with `dirty`, also those that could get one.
+size_t in_store(const memory::Buffer& buffer, bool dirty) {
+  using memory::ExtentState;
+  if (buffer.small()) return 0;
+  size_t count = 0;
+  for (size_t i = 0; i < buffer.num_extents(); ++i) {
+    const ExtentState state = buffer.extent_state(i);
+    if (state == ExtentState::kEmpty) continue;
+    count += state == ExtentState::kResident ? dirty : !buffer.has_source();
+  }
+  return count;
+}
+
 class Count {
  public:
   /// `always_new`: no result takes over the buffer of an input, as where a nest makes it.
@@ -23,6 +36,7 @@ class Count {
       if (!plan.values[v].buffer) continue;
       held_[v] = Held::kGiven;
       now_.extents += extents(v);
+      if (spills) now_.stored += in_store(*plan.values[v].buffer, false);
     }
     most_ = now_;
   }
@@ -104,7 +118,7 @@ class Count {
   size_t extents(ValueId id) const {
     const Value& v = plan_.values[id];
     if (!spills_ || v.small || v.sunk) return 0;
-    if (v.buffer && v.buffer->dirty_bytes(v.buffer->all()) == 0) return 0;
+    if (v.buffer) return in_store(*v.buffer, true);
     return pool_.extents_of(v.nbytes);
   }
 
@@ -151,7 +165,7 @@ MetadataNeed metadata_need(const Plan& plan, const Schedule& schedule, const mem
 Bytes metadata_charge(const MetadataNeed& need, const memory::Pool& pool,
                       const memory::SpillStore* store) {
   return pool.header_growth(need.buffers, need.slabs) + need.tables +
-         (store ? store->record_growth(need.extents) : 0);
+         (store ? store->record_growth(need.extents, need.stored) : 0);
 }
 
 }  // namespace plimsoll::plan

@@ -14,7 +14,8 @@ struct MetadataNeed {
   size_t buffers = 0;  // new headers
   size_t slabs = 0;    // of new small values
   Bytes tables = 0;    // of new buffers
-  size_t extents = 0;  // of all values that can be spilled, each once
+  size_t extents = 0;  // of all values that can be spilled, or are, each once
+  size_t stored = 0;   // extents that are spilled already
 };
 
 /// Of the plan as it stands. A value that is spilled keeps its header; where `spills`, all that is

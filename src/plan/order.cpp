@@ -91,7 +91,7 @@ Bytes peak_of(const Plan& plan, const std::vector<StepId>& order) {
   std::vector<uint32_t> uses = count_uses(plan);
   Bytes live = 0, peak = 0;
   for (const Value& v : plan.values)
-    if (v.producer == kNone) live += v.bytes;
+    if (v.producer == kNone && v.first_use != kNone) live += v.bytes;
   for (StepId s : order) {
     const Step& step = plan.steps[s];
     for (const Operand& o : plan.outputs(step)) live += charge(plan, o.value);

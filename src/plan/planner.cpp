@@ -100,7 +100,7 @@ Plan Planner::find(std::span<const array> outputs, Bytes limit, std::span<const 
     Plan plan = build(outputs, options, limit, sinks);
     if (plan.peak <= limit && !pressure_.forces_plans()) return plan;
     add_others(plan);
-    reorder(plan);
+    const Bytes metadata = reorder(plan);
     if (plan.peak <= limit && !pressure_.forces_plans()) {
       plan.stage = "reorder";
       return plan;
@@ -108,7 +108,7 @@ Plan Planner::find(std::span<const array> outputs, Bytes limit, std::span<const 
     // A setting can ask for more than a plan that fits needs: then that is the plan.
     Plan whole;
     if (pressure_.forces_plans()) whole = plan;
-    promise_metadata(plan, true);
+    promise_metadata(plan, true, metadata);
     find_floor(plan, backend_, pool_);
     if (pressure_.tiny_limit) plan.limit = limit = std::min(limit, plan.floor);
     if (pressure_.spill_always || pressure_.recompute_always) {
@@ -132,8 +132,7 @@ Plan Planner::dry_run(std::span<const array> outputs, Bytes limit) {
   for (const BuildOptions& options : kBuilds) {
     Plan other = build(outputs, options, limit);
     add_others(other);
-    reorder(other);
-    promise_metadata(other, true);
+    promise_metadata(other, true, reorder(other));
     find_floor(other, backend_, pool_);
     if (shown.floor == 0 || other.floor < shown.floor) {
       shown.floor = other.floor;
@@ -161,14 +160,17 @@ void Planner::add_others(Plan& plan) {
   }
 }
 
-void Planner::promise_metadata(Plan& plan, bool spills) {
+void Planner::promise_metadata(Plan& plan, bool spills, Bytes at_least) {
   Bytes charge =
       metadata_charge(metadata_need(plan, pool_, spills), pool_, spills ? store_ : nullptr);
+  charge = std::max(charge, at_least);
   plan.fixed = plan.fixed - plan.metadata + charge;
   plan.metadata = charge;
 }
 
-void Planner::reorder(Plan& plan) {
+// Which order is better can depend on what is in memory now. The floor must not, so what it counts
+// suffices for both: slabs, and the metadata that this returns.
+Bytes Planner::reorder(Plan& plan) {
   std::vector<StepId> order(plan.steps.size());
   for (StepId s = 0; s < order.size(); ++s) order[s] = s;
   const Bytes before = peak_of(plan, order);
@@ -182,7 +184,12 @@ void Planner::reorder(Plan& plan) {
     least = peak;
     best = std::move(other);
   }
-  if (best.empty()) return;
+  if (best.empty()) return 0;
+  auto all_metadata = [&] {
+    return metadata_charge(metadata_need(plan, pool_, true), pool_, store_);
+  };
+  Bytes metadata = all_metadata();
+  const Bytes slabs = plan.slabs;
   auto take = [&](const std::vector<StepId>& chosen) {
     apply_order(plan, chosen);
     find_lifetimes(plan, true);
@@ -194,10 +201,15 @@ void Planner::reorder(Plan& plan) {
     plan.peak += plan.fixed;
   };
   take(best);
-  if (plan.peak <= plan.unlimited_peak) return;
-  // Donations and slabs, which orders are compared without, made it worse: back to the default.
-  for (StepId i = 0; i < best.size(); ++i) order[best[i]] = i;
-  take(order);
+  metadata = std::max(metadata, all_metadata());
+  const Bytes most_slabs = std::max(slabs, plan.slabs);
+  if (plan.peak > plan.unlimited_peak) {
+    // Donations and slabs, which orders are compared without, made it worse: back to the default.
+    for (StepId i = 0; i < best.size(); ++i) order[best[i]] = i;
+    take(order);
+  }
+  plan.slabs = most_slabs;
+  return metadata;
 }
 
 // Groups as given; of the rest whole steps, and nests for those that are larger than the budget.

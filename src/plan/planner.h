@@ -53,8 +53,8 @@ class Planner {
   Plan build(std::span<const array> outputs, const BuildOptions& options, Bytes limit,
              std::span<const Sink> sinks = {});
   void add_others(Plan& plan);
-  void promise_metadata(Plan& plan, bool spills);
-  void reorder(Plan& plan);
+  void promise_metadata(Plan& plan, bool spills, Bytes at_least = 0);
+  [[nodiscard]] Bytes reorder(Plan& plan);
   bool climb(Plan& plan, Bytes budget);
   /// False where there is none, or none that is quicker than `bound` seconds.
   bool plan_under_pressure(Plan& plan, Bytes budget, double bound);

@@ -41,5 +41,15 @@ TEST(MetadataNeed, counts_records_of_all_that_can_be_in_the_store_at_one_time) {
   EXPECT_LE(metadata_need(plan, pool, true).extents, 41u);
 }
 
+TEST(MetadataNeed, is_the_same_whether_arrays_are_in_memory_or_in_the_store) {
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    Planning planning;
+    std::vector<array> outputs = random_graph(planning, seed, 2 + seed % 37);
+    const Bytes floor = planning.context.dry_run(outputs, kPlenty).floor;
+    planning.context.set_limit(floor, true);  // which evicts
+    ASSERT_EQ(planning.context.dry_run(outputs, kPlenty).floor, floor) << "seed " << seed;
+  }
+}
+
 }  // namespace
 }  // namespace plimsoll::plan
