@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "graph/node.h"
+#include "graph/room.h"
 
 namespace plimsoll {
 namespace {
@@ -43,11 +44,9 @@ array::array(int64_t value, Dtype dtype) : node_(integer(value, dtype)) {}
 
 array::array(const void* data, Shape shape, Dtype dtype) {
   size_t bytes = static_cast<size_t>(num_elements(shape)) * size_of(dtype);
-  graph::Storage storage{graph::evaluator().allocate(bytes), {0, row_major(shape)}};
-  if (bytes) {
-    memory::Pin pin = storage.buffer->pin({0, bytes});
-    std::memcpy(pin.data(), data, bytes);
-  }
+  graph::Room room = graph::make_room(bytes);
+  if (bytes) std::memcpy(room.pin.data(), data, bytes);
+  graph::Storage storage{std::move(room.buffer), {0, row_major(shape)}};
   node_ = keep(graph::from_storage(std::move(storage), std::move(shape), dtype));
 }
 

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "base/check.h"
+#include "graph/room.h"
 
 namespace plimsoll::graph {
 namespace {
@@ -179,6 +180,19 @@ Evaluator& evaluator() {
   Evaluator* e = installed.load(std::memory_order_acquire);
   PLIMSOLL_CHECK(e, Error, "[eval] expected a Context; make one before evaluating arrays");
   return *e;
+}
+
+Room make_room(size_t bytes) {
+  while (true) {
+    Room room{evaluator().allocate(bytes), {}};
+    try {
+      room.pin = room.buffer->pin({0, bytes});
+      return room;
+    } catch (const Error&) {
+      // Another thread's evaluation came first and evicted it; it is empty, so another one will do.
+      if (room.buffer->resident(room.buffer->all())) throw;
+    }
+  }
 }
 
 Evaluator* install_evaluator(Evaluator* e) {

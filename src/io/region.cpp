@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "graph/node.h"
+#include "graph/room.h"
 
 namespace plimsoll::io {
 namespace {
@@ -12,12 +13,10 @@ namespace {
 constexpr uint64_t kRequest = 4 << 20;
 
 memory::BufferRef read_now(std::shared_ptr<memory::FileSource> source, uint64_t bytes) {
-  memory::BufferRef buffer = graph::evaluator().allocate(bytes);
-  if (bytes == 0) return buffer;
-  memory::Pin pin = buffer->pin();
+  graph::Room room = graph::make_room(bytes);
   for (uint64_t begin = 0; begin < bytes; begin += kRequest)
-    source->read({pin.data() + begin, std::min(kRequest, bytes - begin)}, begin);
-  return buffer;
+    source->read({room.pin.data() + begin, std::min(kRequest, bytes - begin)}, begin);
+  return std::move(room.buffer);
 }
 
 Strides column_major(const Shape& shape) {

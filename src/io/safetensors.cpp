@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "graph/node.h"
+#include "graph/room.h"
 #include "io/safetensors_json.h"
 
 namespace plimsoll::io {
@@ -66,12 +67,12 @@ std::string entry_text(const SafetensorsEntry& e) {
 SafetensorsHeader read_safetensors_header(const Region& region) {
   uint64_t size = header_size(region);
   // A header may be large: its text is charged like an array.
-  memory::BufferRef room = graph::evaluator().allocate(size);
+  graph::Room room = graph::make_room(size);
   SafetensorsHeader header;
   header.data = 8 + size;
-  memory::Pin pin = room->pin({0, size});
-  region.read({pin.data(), size}, 8);
-  parse_safetensors_json({reinterpret_cast<const char*>(pin.data()), size}, region.name, header);
+  region.read({room.pin.data(), size}, 8);
+  parse_safetensors_json({reinterpret_cast<const char*>(room.pin.data()), size}, region.name,
+                         header);
   for (const SafetensorsEntry& e : header.entries)
     check_entry(e, region.name, region.size() - header.data);
   check_apart(header.entries, region.name);

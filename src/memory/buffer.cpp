@@ -49,6 +49,8 @@ ExportPin& ExportPin::operator=(ExportPin&& o) noexcept {
 
 void ExportPin::release() noexcept {
   if (pool_ == nullptr) return;
+  // Whoever held the view may have written after its bytes were copied to the store.
+  pin_.buffer_->mark_written(pin_.range_);
   pin_.buffer_->exports_.fetch_sub(1, std::memory_order_relaxed);
   std::exchange(pool_, nullptr)->remove_export(id_);
   pin_.release();

@@ -154,7 +154,7 @@ void Planner::add_others(Plan& plan) {
                            .bytes = pool_.shape_of(buffer->size()).bytes,
                            .buffer = buffer.get(),
                            .kept = true,
-                           .pinned = buffer->exported()});
+                           .pinned = buffer->pinned()});
     plan.fixed -= std::min(plan.fixed, resident);
     plan.others.push_back(std::move(buffer));
   }

@@ -578,6 +578,7 @@ void Context::evict_to(Bytes limit) {
   pool_->trim(ledger_.used() - limit);
   for (const memory::BufferRef& buffer : pool_->live_buffers()) {
     if (ledger_.used() <= limit) return;
+    if (buffer->pinned()) continue;  // it stays, and may be changing
     if (buffer->dirty_bytes(buffer->all()) > 0) {
       memory::Ticket ticket = store_->write(buffer, buffer->all());
       store_->wait(ticket);

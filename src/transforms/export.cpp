@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "graph/room.h"
 #include "io/region.h"
 #include "io/save.h"
 #include "memory/new_file.h"
@@ -309,10 +310,9 @@ ImportedFunction::ImportedFunction(const std::string& path) {
   try {
     transforms::FileHead head = transforms::read_head(region);
     // Traces may be large: their bytes are charged like an array.
-    memory::BufferRef room = graph::evaluator().allocate(head.body);
-    memory::Pin pin = room->pin({0, head.body});
-    region.read({pin.data(), head.body}, transforms::kHead);
-    ByteReader in({reinterpret_cast<const char*>(pin.data()), head.body});
+    graph::Room room = graph::make_room(head.body);
+    region.read({room.pin.data(), head.body}, transforms::kHead);
+    ByteReader in({reinterpret_cast<const char*>(room.pin.data()), head.body});
     state->metadata = in.text();
     Arrays captured = transforms::read_arrays(region, head.body, in);
     auto count = in.count(sizeof(uint32_t));

@@ -53,6 +53,79 @@ TEST_F(ContextTest, setting_a_limit_returns_the_one_before_and_evicts_at_once) {
   for (size_t i = 0; i < 8; ++i) EXPECT_EQ(bytes_of(p.context, p.held[i]) == before[i], true);
 }
 
+TEST_F(ContextTest, what_is_written_through_a_view_outlives_a_copy_in_the_store) {
+  Planning p(options);
+  array a = p.existing({64, 64});
+  memory::ExportPin view = p.context.export_view(*a.node(), "a view");
+  const memory::BufferRef& buffer = a.node()->storage->buffer;
+  memory::Ticket ticket = p.context.store().write(buffer, buffer->all());
+  p.context.store().wait(ticket);
+  std::memset(view.data(), 7, kSquare);
+  view.release();
+  p.context.set_limit(p.context.ledger().used() - kSquare, true);
+  EXPECT_EQ(buffer->resident_bytes(), 0u);
+  p.context.set_limit(kPlenty, true);
+  EXPECT_EQ(bytes_of(p.context, a), std::vector<std::byte>(kSquare, std::byte{7}));
+}
+
+TEST_F(ContextTest, what_is_being_filled_is_not_copied_to_the_store) {
+  Planning p(options);
+  array outside = p.existing({64, 64});  // while another thread evaluates
+  const memory::BufferRef& buffer = outside.node()->storage->buffer;
+  memory::Pin pin = buffer->pin();
+  const size_t used = p.context.ledger().used();
+  p.context.set_limit(used - kSquare, true);
+  EXPECT_EQ(p.context.store().stats().stored, 0u);
+  p.context.set_limit(kPlenty, true);
+  std::vector<array> outputs = plan::train(p);
+  MemoryPlan free = p.context.dry_run(outputs, kPlenty);
+  p.context.set_limit(free.floor + (free.unlimited_peak - free.floor) / 8, true);
+  p.context.eval(outputs);
+  EXPECT_GT(p.context.last_evaluation().written, 0u);
+  EXPECT_EQ(buffer->dirty_bytes(buffer->all()), kSquare);
+}
+
+/// The first buffer that it hands out is evicted at once, as by another thread's evaluation.
+struct Hasty final : graph::Evaluator {
+  explicit Hasty(Context& c) : context(c), previous(graph::install_evaluator(this)) {}
+  ~Hasty() override { graph::install_evaluator(previous); }
+  memory::BufferRef allocate(size_t bytes) override {
+    memory::BufferRef buffer = context.allocate(bytes);
+    if (std::exchange(calm, true)) return buffer;
+    memory::Ticket ticket = context.store().write(buffer, buffer->all());
+    context.store().wait(ticket);
+    buffer->evict(buffer->all());
+    return buffer;
+  }
+  void eval(std::span<const array> a) override { context.eval(a); }
+  void async_eval(std::span<const array> a) override { context.async_eval(a); }
+  void eval_into(std::span<const array> a,
+                 std::span<const std::shared_ptr<memory::FileSink>> s) override {
+    context.eval_into(a, s);
+  }
+  void* allocate_metadata(size_t bytes) override { return context.allocate_metadata(bytes); }
+  void free_metadata(void* p, size_t bytes) noexcept override { context.free_metadata(p, bytes); }
+  void copy_out(const graph::Node& n, void* out) override { context.copy_out(n, out); }
+  void copy_out(const graph::Node& n, ByteRange r, void* out) override {
+    context.copy_out(n, r, out);
+  }
+  memory::BufferRef allocate_from(size_t bytes, std::shared_ptr<memory::FileSource> s) override {
+    return context.allocate_from(bytes, std::move(s));
+  }
+  Context& context;
+  graph::Evaluator* previous;
+  bool calm = false;
+};
+
+TEST_F(ContextTest, an_array_is_made_though_its_room_was_evicted_before_it_was_filled) {
+  Planning p(options);
+  Hasty hasty(p.context);
+  const std::vector<std::byte> bytes(kSquare, std::byte{7});
+  array a(bytes.data(), {64, 64}, Dtype::kFloat32);
+  EXPECT_TRUE(hasty.calm);
+  EXPECT_EQ(bytes_of(p.context, a), bytes);
+}
+
 TEST_F(ContextTest, a_refusal_says_what_is_needed_and_runs_nothing) {
   Planning p(options);
   std::vector<array> outputs = plan::one_row(p);
