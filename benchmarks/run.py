@@ -22,11 +22,13 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import numerics
 import workloads
 
 ROOT = Path(__file__).resolve().parent.parent
 LEAST_SECONDS = 0.15  # of one library's turn
 MOST_RUNS = 40
+GOALS = workloads.ROWS | numerics.ROWS
 PEERS_PYTHON = ROOT / "build" / "bench-venv" / "bin" / "python"
 
 
@@ -34,6 +36,7 @@ def serve(library: str) -> None:
     """A worker: prepares rows and times them as the driver asks, a line of JSON each."""
     try:
         rows = workloads.LIBRARIES[library]()
+        rows |= numerics.LIBRARIES.get(library, dict)()
     except Exception as e:  # a peer that is not installed, or does not load
         print(json.dumps({"error": f"{type(e).__name__}: {e}"}), flush=True)
         return
@@ -142,7 +145,7 @@ def table(results: dict[str, dict[str, float]], libraries: list[str]) -> list[st
         peers = [t for name, t in times.items() if name != "plimsoll"]
         if "plimsoll" in times and peers:
             ratio = times["plimsoll"] / min(peers)
-            goal = workloads.ROWS[row]
+            goal = GOALS[row]
             line += f"{ratio:8.2f}{goal:6.1f}{'' if ratio <= goal else '  above'}"
         lines.append(line)
     return lines
@@ -171,7 +174,7 @@ def main() -> None:
             workers.append(worker)
     results = {}
     libraries = [w.library for w in workers]
-    for row in workloads.ROWS:
+    for row in GOALS:
         if options.rows in row:
             results[row] = measure(row, workers, options.rounds)
             print(table({row: results[row]}, libraries)[1], flush=True)

@@ -1,10 +1,17 @@
 """Plimsoll: arrays with MLX's API, and a memory limit that is kept."""
 
-from importlib import metadata as _metadata
-
-try:
-    __version__ = _metadata.version("plimsoll-array")
-except _metadata.PackageNotFoundError:  # run from a build folder
-    __version__ = "0+build"
-
 __all__ = ["__version__"]
+
+
+def __getattr__(name: str) -> str:
+    # Asked for by few programs, and looking it up takes longer than all the rest of the import.
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import metadata
+
+    try:
+        version = metadata.version("plimsoll-array")
+    except metadata.PackageNotFoundError:  # run from a build folder
+        version = "0+build"
+    globals()[name] = version
+    return version
