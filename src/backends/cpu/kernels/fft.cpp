@@ -9,7 +9,8 @@
 #include <numbers>
 
 #include "backends/cpu/float_mode.h"
-#include "backends/cpu/kernels/fft_pass.h"
+#include "backends/cpu/kernels/fft_long.h"
+#include "backends/cpu/kernels/fft_transform.h"
 #include "backends/cpu/kernels/parallel.h"
 #include "backends/cpu/kernels/partition.h"
 #include "backends/cpu/kernels/strided.h"
@@ -21,25 +22,8 @@ namespace {
 
 using device::KernelArgs;
 using device::Tensor;
-using C64 = std::complex<float>;
-
-constexpr int64_t kMostLines = 16;               // transformed side by side, a lane each
 constexpr int64_t kCacheElements = 16 << 10;     // complex numbers of a block of lines
-constexpr int64_t kPart = 32;                    // elements of a line read at once
 constexpr int64_t kParallelElements = 64 << 10;  // from here on a block is shared by threads
-
-struct Radices {
-  SmallVector<int, 40> list;
-  int64_t rest = 1;  // what no radix divides
-};
-
-Radices radices_of(int64_t n) {
-  Radices r;
-  for (int radix : {4, 2, 3, 5, 7, 11, 13})
-    for (; n % radix == 0; n /= radix) r.list.push_back(radix);
-  r.rest = n;
-  return r;
-}
 
 /// A length with a large prime factor is a convolution of this length (Bluestein 1970), else n.
 int64_t padded_length(int64_t n) {
@@ -76,63 +60,12 @@ size_t workspace(const OpInstance& op) {
   const Shape& shape = op.inputs[0].shape;
   const int axis = static_cast<const FftAttrs&>(*op.attrs).axis;
   if (num_elements(shape) == 0) return 0;
+  if (is_long(shape[axis])) return long_workspace(shape[axis]);
   const int64_t lines = lines_of(shape, axis);
   const Plan p = plan_of(shape[axis], lines);
   const int64_t blocks =
       std::min<int64_t>(ceil_div(lines, p.lines), tbb::info::default_concurrency());
   return static_cast<size_t>(p.shared() + blocks * p.block()) * sizeof(float);
-}
-
-Split take(float*& at, int64_t n) {
-  const Split s{at, at + n};
-  at += 2 * n;
-  return s;
-}
-
-/// exp(-2πi k / n), k < n, rounded from double.
-void fill_roots(Split roots, int64_t n) {
-  parallel_ranges(n, 32, [&](int64_t begin, int64_t end) {
-    for (int64_t k = begin; k < end; ++k) {
-      const double angle = -2 * std::numbers::pi * static_cast<double>(k) / static_cast<double>(n);
-      roots.re[k] = static_cast<float>(std::cos(angle));
-      roots.im[k] = static_cast<float>(std::sin(angle));
-    }
-  });
-}
-
-/// The passes of a transform; threads share each where `parallel`. The result is in one of a, b.
-Split transform(Split a, Split b, Split roots, int64_t n, int64_t lines, bool parallel) {
-  const Radices radices = radices_of(n);
-  Pass pass{.in = a, .out = b, .roots = roots, .m = n, .stride = lines};
-  for (int radix : radices.list) {
-    pass.radix = radix;
-    pass.m /= radix;
-    pass.root_step = n / (pass.m * radix);
-    const auto part = [&](int64_t p0, int64_t p1, int64_t q0, int64_t q1) {
-      Pass t = pass;
-      t.p0 = p0, t.p1 = p1, t.q0 = q0, t.q1 = q1;
-      run_pass(t);
-    };
-    if (!parallel) {
-      part(0, pass.m, 0, pass.stride);
-    } else {
-      const bool by_p = pass.m >= pass.stride;
-      const int64_t extent = by_p ? pass.m : pass.stride;
-      const int64_t pieces = std::min<int64_t>(2 * arena_threads(), extent);
-      run_tasks(pieces, [&](int64_t i) {
-        const ScopedFloatMode mode;
-        const int64_t begin = piece_begin(extent, pieces, i);
-        const int64_t end = piece_begin(extent, pieces, i + 1);
-        if (by_p)
-          part(begin, end, 0, pass.stride);
-        else
-          part(0, pass.m, begin, end);
-      });
-    }
-    pass.stride *= radix;
-    std::swap(pass.in, pass.out);
-  }
-  return pass.in;
 }
 
 class Run {
@@ -208,33 +141,22 @@ class Run {
   int64_t lines() const { return loop_.count(); }
 
  private:
-  // An inverse is a transform with real and imaginary parts exchanged, before and after. Lines are
-  // read and written some elements at a time, so that both sides stay in level 1.
-  template <typename F>
-  void each_part(int64_t first, int64_t count, int operand, const F& f) const {
-    int64_t starts[kMostLines], line = 0;
+  // An inverse is a transform with real and imaginary parts exchanged, before and after.
+  Split exchanged(Split s) const { return inverse_ ? Split{s.im, s.re} : s; }
+  void starts(int64_t first, int64_t count, int operand, int64_t (&start)[kMostLines]) const {
+    int64_t line = 0;
     loop_.runs(first, first + count, 1,
-               [&](const int64_t* at, int64_t) { starts[line++] = at[operand]; });
-    for (int64_t k = 0; k < plan_.n; k += kPart)
-      for (line = 0; line < count; ++line) f(starts[line], line, k, std::min(k + kPart, plan_.n));
+               [&](const int64_t* at, int64_t) { start[line++] = at[operand]; });
   }
   void load(int64_t first, int64_t count, Split to) const {
-    float* re = inverse_ ? to.im : to.re;
-    float* im = inverse_ ? to.re : to.im;
-    each_part(first, count, 0, [&](int64_t start, int64_t line, int64_t k, int64_t end) {
-      for (const C64* from = in_ + start; k < end; ++k) {
-        re[k * count + line] = from[k * in_step_].real();
-        im[k * count + line] = from[k * in_step_].imag();
-      }
-    });
+    int64_t start[kMostLines];
+    starts(first, count, 0, start);
+    gather_lines(in_, start, in_step_, count, plan_.n, exchanged(to));
   }
   void store(int64_t first, int64_t count, Split from) const {
-    const float* re = inverse_ ? from.im : from.re;
-    const float* im = inverse_ ? from.re : from.im;
-    each_part(first, count, 1, [&](int64_t start, int64_t line, int64_t k, int64_t end) {
-      for (C64* to = out_ + start; k < end; ++k)
-        to[k * out_step_] = C64(re[k * count + line], im[k * count + line]);
-    });
+    int64_t start[kMostLines];
+    starts(first, count, 1, start);
+    scatter_lines(exchanged(from), start, out_step_, count, plan_.n, out_);
   }
 
   const Plan& plan_;
@@ -250,6 +172,7 @@ void run(const KernelArgs& args) {
   const Shape& shape = args.inputs[0].shape;
   if (num_elements(shape) == 0) return;
   const int axis = static_cast<const FftAttrs&>(*args.attrs).axis;
+  if (is_long(shape[axis])) return run_long(args);
   const Plan plan = plan_of(shape[axis], lines_of(shape, axis));
   auto* floats = reinterpret_cast<float*>(args.workspace.data());
   float* scratch = floats + plan.shared();

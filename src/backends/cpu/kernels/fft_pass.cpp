@@ -1,5 +1,6 @@
 #include "backends/cpu/kernels/fft_pass.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -58,6 +59,21 @@ HWY_INLINE void butterfly(Complex<D> (&x)[R], const float (&table)[2][kMostRadix
     x[1] = b + d;
     x[2] = a - c;
     x[3] = b - d;
+  } else if constexpr (R == 8) {  // of the even and of the odd terms
+    Complex<D> even[4] = {x[0], x[2], x[4], x[6]}, odd[4] = {x[1], x[3], x[5], x[7]};
+    butterfly<4>(even, table);
+    butterfly<4>(odd, table);
+    const auto half_root = hn::Set(D(), 0.70710678f);
+    const auto eighth = [half_root](Complex<D> a) HWY_ATTR -> Complex<D> {
+      return {hn::Mul(hn::Add(a.re, a.im), half_root), hn::Mul(hn::Sub(a.im, a.re), half_root)};
+    };
+    odd[1] = eighth(odd[1]);
+    odd[2] = turned(odd[2]);
+    odd[3] = turned(eighth(odd[3]));
+    for (int k = 0; k < 4; ++k) {
+      x[k] = even[k] + odd[k];
+      x[k + 4] = even[k] - odd[k];
+    }
   } else {  // odd: pairs of terms that are conjugate to each other
     constexpr int H = R / 2;
     Complex<D> sum[H + 1], difference[H + 1];
@@ -130,6 +146,8 @@ void run_pass_here(const Pass& t) {
       return run_radix<4>(t);
     case 5:
       return run_radix<5>(t);
+    case 8:
+      return run_radix<8>(t);
     case 7:
       return run_radix<7>(t);
     case 11:
@@ -156,6 +174,169 @@ void multiply_here(Split out, Split a, Split b, int64_t n, int64_t repeat) {
   }
 }
 
+// Lines --------------------------------------------------------------------------------------
+
+constexpr int64_t kPart =
+    32;  // elements of a line read at once, so that both sides stay in level 1
+constexpr int64_t kSquare = 4;
+
+template <class V>
+HWY_INLINE void transpose(V (&v)[kSquare]) {
+  const hn::DFromV<V> d;
+  const hn::Repartition<uint64_t, decltype(d)> d64;
+  const auto a = hn::BitCast(d64, hn::InterleaveLower(d, v[0], v[1]));
+  const auto b = hn::BitCast(d64, hn::InterleaveUpper(d, v[0], v[1]));
+  const auto e = hn::BitCast(d64, hn::InterleaveLower(d, v[2], v[3]));
+  const auto f = hn::BitCast(d64, hn::InterleaveUpper(d, v[2], v[3]));
+  v[0] = hn::BitCast(d, hn::InterleaveLower(d64, a, e));
+  v[1] = hn::BitCast(d, hn::InterleaveUpper(d64, a, e));
+  v[2] = hn::BitCast(d, hn::InterleaveLower(d64, b, f));
+  v[3] = hn::BitCast(d, hn::InterleaveUpper(d64, b, f));
+}
+
+/// Calls f(i, begin, end) for the lines from `first` on, some elements at a time.
+template <class F>
+HWY_INLINE void each_part(int64_t first, int64_t count, int64_t n, const F& f) {
+  for (int64_t k = 0; k < n; k += kPart)
+    for (int64_t i = first; i < count; ++i) f(i, k, std::min(k + kPart, n));
+}
+
+bool are_adjacent(const int64_t* start, int64_t count) {
+  for (int64_t i = 1; i < count; ++i)
+    if (start[i] != start[0] + i) return false;
+  return true;
+}
+
+void gather_here(const C64* from, const int64_t* start, int64_t step, int64_t count, int64_t n,
+                 Split to) {
+  const hn::ScalableTag<float> d;
+  const hn::FixedTag<float, kSquare> d4;
+  const int64_t lanes = HWY_LANES(float);
+  int64_t rest = 0;  // lines that are read one by one
+  if (are_adjacent(start, count) && count >= lanes) {
+    rest = count / lanes * lanes;
+    for (int64_t k = 0; k < n; ++k) {
+      const auto* row = reinterpret_cast<const float*>(from + start[0] + k * step);
+      for (int64_t i = 0; i < rest; i += lanes) {
+        hn::Vec<decltype(d)> re, im;
+        hn::LoadInterleaved2(d, row + 2 * i, re, im);
+        hn::StoreU(re, d, to.re + k * count + i);
+        hn::StoreU(im, d, to.im + k * count + i);
+      }
+    }
+  } else if (step == 1) {
+    rest = count / kSquare * kSquare;
+    const int64_t whole = n / kSquare * kSquare;
+    for (int64_t k0 = 0; k0 < whole; k0 += kPart) {
+      for (int64_t i = 0; i < rest; i += kSquare) {
+        for (int64_t k = k0; k < std::min(k0 + kPart, whole); k += kSquare) {
+          hn::Vec<decltype(d4)> re[kSquare], im[kSquare];
+          for (int64_t r = 0; r < kSquare; ++r)
+            hn::LoadInterleaved2(d4, reinterpret_cast<const float*>(from + start[i + r] + k), re[r],
+                                 im[r]);
+          transpose(re);
+          transpose(im);
+          for (int64_t r = 0; r < kSquare; ++r) {
+            hn::StoreU(re[r], d4, to.re + (k + r) * count + i);
+            hn::StoreU(im[r], d4, to.im + (k + r) * count + i);
+          }
+        }
+      }
+    }
+    for (int64_t i = 0; i < rest; ++i) {
+      for (int64_t k = whole; k < n; ++k) {
+        to.re[k * count + i] = from[start[i] + k].real();
+        to.im[k * count + i] = from[start[i] + k].imag();
+      }
+    }
+  }
+  each_part(rest, count, n, [&](int64_t i, int64_t k, int64_t end) {
+    for (; k < end; ++k) {
+      to.re[k * count + i] = from[start[i] + k * step].real();
+      to.im[k * count + i] = from[start[i] + k * step].imag();
+    }
+  });
+}
+
+void scatter_here(Split from, const int64_t* start, int64_t step, int64_t count, int64_t n,
+                  C64* to) {
+  const hn::ScalableTag<float> d;
+  const hn::FixedTag<float, kSquare> d4;
+  const int64_t lanes = HWY_LANES(float);
+  int64_t rest = 0;
+  if (are_adjacent(start, count) && count >= lanes) {
+    rest = count / lanes * lanes;
+    for (int64_t k = 0; k < n; ++k) {
+      auto* row = reinterpret_cast<float*>(to + start[0] + k * step);
+      for (int64_t i = 0; i < rest; i += lanes)
+        hn::StoreInterleaved2(hn::LoadU(d, from.re + k * count + i),
+                              hn::LoadU(d, from.im + k * count + i), d, row + 2 * i);
+    }
+  } else if (step == 1) {
+    rest = count / kSquare * kSquare;
+    const int64_t whole = n / kSquare * kSquare;
+    for (int64_t k0 = 0; k0 < whole; k0 += kPart) {
+      for (int64_t i = 0; i < rest; i += kSquare) {
+        for (int64_t k = k0; k < std::min(k0 + kPart, whole); k += kSquare) {
+          hn::Vec<decltype(d4)> re[kSquare], im[kSquare];
+          for (int64_t r = 0; r < kSquare; ++r) {
+            re[r] = hn::LoadU(d4, from.re + (k + r) * count + i);
+            im[r] = hn::LoadU(d4, from.im + (k + r) * count + i);
+          }
+          transpose(re);
+          transpose(im);
+          for (int64_t r = 0; r < kSquare; ++r)
+            hn::StoreInterleaved2(re[r], im[r], d4,
+                                  reinterpret_cast<float*>(to + start[i + r] + k));
+        }
+      }
+    }
+    for (int64_t i = 0; i < rest; ++i)
+      for (int64_t k = whole; k < n; ++k)
+        to[start[i] + k] = C64(from.re[k * count + i], from.im[k * count + i]);
+  }
+  each_part(rest, count, n, [&](int64_t i, int64_t k, int64_t end) {
+    for (; k < end; ++k)
+      to[start[i] + k * step] = C64(from.re[k * count + i], from.im[k * count + i]);
+  });
+}
+
+// A line's factors are the powers of one, in double, whose errors stay far below a float's.
+template <class D>
+HWY_INLINE void twist_lanes(D d, Split x, int64_t first, int64_t i, int64_t count, int64_t rows,
+                            int64_t n) {
+  const hn::Rebind<double, D> dd;
+  constexpr size_t kLanes = HWY_MAX_BYTES / sizeof(double);
+  HWY_ALIGN double cosine[kLanes], sine[kLanes];
+  for (size_t l = 0; l < hn::Lanes(dd); ++l) {
+    const auto column = static_cast<double>(first + i + static_cast<int64_t>(l));
+    const double angle = -2 * std::numbers::pi * column / static_cast<double>(n);
+    cosine[l] = std::cos(angle);
+    sine[l] = std::sin(angle);
+  }
+  const auto c = hn::Load(dd, cosine), s = hn::Load(dd, sine);
+  auto re = hn::Set(dd, 1.0), im = hn::Zero(dd);
+  for (int64_t k = 0; k < rows; ++k) {
+    float *at_re = x.re + k * count + i, *at_im = x.im + k * count + i;
+    const Complex<D> a{hn::LoadU(d, at_re), hn::LoadU(d, at_im)};
+    const Complex<D> y = times(a, hn::DemoteTo(d, re), hn::DemoteTo(d, im));
+    hn::StoreU(y.re, d, at_re);
+    hn::StoreU(y.im, d, at_im);
+    const auto next = hn::Sub(hn::Mul(re, c), hn::Mul(im, s));
+    im = hn::Add(hn::Mul(re, s), hn::Mul(im, c));
+    re = next;
+  }
+}
+
+void twist_here(Split x, int64_t first, int64_t count, int64_t rows, int64_t n) {
+  const hn::Rebind<float, hn::ScalableTag<double>> d;
+  const hn::CappedTag<float, 1> one;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) twist_lanes(d, x, first, i, count, rows, n);
+  for (; i < count; ++i) twist_lanes(one, x, first, i, count, rows, n);
+}
+
 }  // namespace plimsoll::cpu::fft::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -164,9 +345,23 @@ namespace plimsoll::cpu::fft {
 
 HWY_EXPORT(run_pass_here);
 HWY_EXPORT(multiply_here);
+HWY_EXPORT(gather_here);
+HWY_EXPORT(scatter_here);
+HWY_EXPORT(twist_here);
 void run_pass(const Pass& pass) { HWY_DYNAMIC_DISPATCH(run_pass_here)(pass); }
 void multiply(Split out, Split a, Split b, int64_t n, int64_t repeat) {
   HWY_DYNAMIC_DISPATCH(multiply_here)(out, a, b, n, repeat);
+}
+void gather_lines(const C64* from, const int64_t* start, int64_t step, int64_t count, int64_t n,
+                  Split to) {
+  HWY_DYNAMIC_DISPATCH(gather_here)(from, start, step, count, n, to);
+}
+void scatter_lines(Split from, const int64_t* start, int64_t step, int64_t count, int64_t n,
+                   C64* to) {
+  HWY_DYNAMIC_DISPATCH(scatter_here)(from, start, step, count, n, to);
+}
+void twist(Split x, int64_t first, int64_t count, int64_t rows, int64_t n) {
+  HWY_DYNAMIC_DISPATCH(twist_here)(x, first, count, rows, n);
 }
 
 }  // namespace plimsoll::cpu::fft

@@ -2,9 +2,12 @@
 // permutation): length n·stride split as radix × m, the parts of a butterfly m apart.
 #pragma once
 
+#include <complex>
 #include <cstdint>
 
 namespace plimsoll::cpu::fft {
+
+using C64 = std::complex<float>;
 
 /// Complex numbers as two arrays.
 struct Split {
@@ -25,6 +28,16 @@ struct Pass {
   int64_t p0 = 0, p1 = 1, q0 = 0, q1 = 1;
 };
 void run_pass(const Pass& pass);
+
+/// to[k·count + i] = from[start[i] + k·step], for k < n and i < count.
+void gather_lines(const C64* from, const int64_t* start, int64_t step, int64_t count, int64_t n,
+                  Split to);
+/// The way back.
+void scatter_lines(Split from, const int64_t* start, int64_t step, int64_t count, int64_t n,
+                   C64* to);
+
+/// x[k·count + i] *= exp(-2πi k·(first + i) / n), for k < rows and i < count ≤ 16.
+void twist(Split x, int64_t first, int64_t count, int64_t rows, int64_t n);
 
 /// out = a · b, n complex numbers; b has one for each `repeat` of a.
 void multiply(Split out, Split a, Split b, int64_t n, int64_t repeat);
