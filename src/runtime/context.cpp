@@ -408,7 +408,7 @@ memory::BufferRef Context::allocate_from(size_t bytes, std::shared_ptr<memory::F
   auto lock = enter();
   used_ = true;
   admit_request();
-  make_room(pool_->metadata_of(bytes));
+  make_room(pool_->table_of(bytes) + pool_->header_growth(1, 0));
   memory::BufferRef buffer = pool_->make(bytes);
   buffer->set_source(std::move(source));
   return buffer;
@@ -434,6 +434,17 @@ void Context::free_metadata(void* p, size_t bytes) noexcept {
 }
 
 namespace {
+
+// Of a new buffer, where it is the first of a slab or of a chunk of headers.
+Bytes charge_of(const memory::Pool& pool, Bytes bytes) {
+  const memory::BlockShape shape = pool.shape_of(bytes);
+  return (shape.small ? shape.slab_bytes : shape.bytes) + pool.table_of(bytes) +
+         pool.header_growth(1, shape.small ? 1 : 0);
+}
+
+Bytes store_staging(const memory::Pool& pool) {
+  return 2 * pool.options().extent_bytes + pool.header_growth(1, 0);
+}
 
 void write_constant(const TileConstant& c, std::byte* out) {
   auto put = [&](auto v) { std::memcpy(out, &v, sizeof v); };
@@ -468,7 +479,7 @@ void Context::copy_out(const graph::Node& node, void* out) {
   if (num_elements(node.shape) == 0) return;
   if (!forked) {
     admit();
-    make_room(2 * pool_->options().extent_bytes);  // what the store copies through
+    make_room(store_staging(*pool_));  // what the store copies through
   }
   ElementSpan span = element_span(node.shape, s.layout);
   ByteRange range{static_cast<Bytes>(span.first) * item, static_cast<Bytes>(span.last + 1) * item};
@@ -478,8 +489,8 @@ void Context::copy_out(const graph::Node& node, void* out) {
     std::vector<std::byte> own(piece);
     return copy_strided(*store_, s.buffer, node.shape, s.layout, item, {own.data(), piece}, to);
   }
-  const Bytes charged = pool_->shape_of(piece).bytes;
-  make_room(charged + 2 * pool_->options().extent_bytes);
+  const Bytes charged = charge_of(*pool_, piece);
+  make_room(charged + store_staging(*pool_));
   auto staging = pool_->try_make_resident(piece, memory::Tag::kStaging);
   PLIMSOLL_CHECK(
       staging, OutOfMemory,
@@ -507,7 +518,7 @@ void Context::copy_out(const graph::Node& node, ByteRange range, void* out) {
   Bytes begin = static_cast<Bytes>(s.layout.offset) * size_of(node.dtype);
   if (!forked) {
     admit();
-    make_room(2 * pool_->options().extent_bytes);
+    make_room(store_staging(*pool_));
   }
   store_->copy_out(s.buffer, {begin + range.begin, begin + range.end}, to);
 }

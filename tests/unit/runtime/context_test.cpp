@@ -53,6 +53,18 @@ TEST_F(ContextTest, setting_a_limit_returns_the_one_before_and_evicts_at_once) {
   for (size_t i = 0; i < 8; ++i) EXPECT_EQ(bytes_of(p.context, p.held[i]) == before[i], true);
 }
 
+TEST_F(ContextTest, a_small_part_of_rows_is_read_where_others_can_make_room) {
+  Planning p(options);
+  for (int i = 0; i < 16; ++i) p.held.push_back(p.existing({64, 64}));
+  array corner = slice(p.held[0], {0, 0}, {8, 8});
+  p.context.eval({{corner}});
+  const std::vector<std::byte> before = bytes_of(p.context, corner);
+  p.context.pool().clear_cache();
+  p.context.set_limit(p.context.ledger().used(), true);
+  EXPECT_EQ(bytes_of(p.context, corner), before);
+  EXPECT_GT(p.context.store().stats().stored, 0u);
+}
+
 TEST_F(ContextTest, what_is_written_through_a_view_outlives_a_copy_in_the_store) {
   Planning p(options);
   array a = p.existing({64, 64});
