@@ -35,7 +35,7 @@ Bytes file_bytes(ByteRange bytes) { return round_up(bytes.size(), kBlock); }
 struct Failure {
   std::string text;  // empty: nothing
   int error_number = 0;
-  bool io = false;
+  enum class Kind { kOther, kIo, kMemory } kind = Kind::kOther;
 
   explicit operator bool() const { return !text.empty(); }
   /// REQUIRES: inside a catch block.
@@ -43,15 +43,20 @@ struct Failure {
     try {
       throw;
     } catch (const IoError& e) {
-      return {e.what(), e.error_number(), true};
+      return {e.what(), e.error_number(), Kind::kIo};
+    } catch (const OutOfMemory& e) {
+      return {e.what(), 0, Kind::kMemory};
+    } catch (const std::bad_alloc&) {
+      return {"[spill] the system refused memory", 0, Kind::kMemory};
     } catch (const std::exception& e) {
-      return {e.what(), 0, false};
+      return {e.what()};
     } catch (...) {
-      return {"[spill] unknown failure", 0, false};
+      return {"[spill] unknown failure"};
     }
   }
   [[noreturn]] void raise() const {
-    if (io) throw IoError(text, error_number);
+    if (kind == Kind::kIo) throw IoError(text, error_number);
+    if (kind == Kind::kMemory) throw OutOfMemory(text);
     throw Error(text);
   }
 };

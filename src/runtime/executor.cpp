@@ -54,7 +54,7 @@ Executor::~Executor() {
   while (!writes_.empty()) {
     try {
       finish_write();
-    } catch (const Error&) {  // its bytes stay where they are
+    } catch (...) {  // its bytes stay where they are
     }
   }
 }

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <new>
 #include <random>
 #include <vector>
 
@@ -201,6 +202,16 @@ TEST_F(SpillStoreTest, FailedWritesLeaveTheBytesInMemory) {
   EXPECT_EQ(store.stats().stored, 2 * kExtent);
   expect_contents(b, 1, {2 * kExtent, 6 * kExtent});
   load(store, pool, b, b->all());
+  expect_contents(b, 1, b->all());
+}
+
+TEST_F(SpillStoreTest, WithoutMemoryForATransferItIsOutOfMemory) {
+  Pool pool(ledger, resource);
+  SpillStore store(faulty());
+  auto b = filled(pool, 5 * kMiB, 1);
+  file_faults.before_write = [] { throw std::bad_alloc(); };
+  Ticket t = store.write(b, b->all());
+  EXPECT_THROW(store.wait(t), OutOfMemory);
   expect_contents(b, 1, b->all());
 }
 
