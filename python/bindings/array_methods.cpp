@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "bindings/array.h"
 #include "bindings/array_type.h"
+#include "bindings/buffer_protocol.h"
 #include "bindings/convert.h"
 #include "bindings/device.h"
 #include "bindings/dtype.h"
@@ -184,10 +185,11 @@ void bind_value_methods() {
       "__deepcopy__", [](const array& a, nb::handle) { return a; }, nb::arg("memo").none());
   method(
       "__array__",
-      [](const array& a, nb::handle dtype, nb::handle copy) {
+      [](nb::handle self, nb::handle dtype, nb::handle copy) {
+        raise_dropped_interrupt(self.ptr());
         PLIMSOLL_CHECK(copy.ptr() != Py_False, ValueError,
                        "[__array__] expected that a copy may be made");
-        return to_numpy(a, dtype);
+        return to_numpy(unwrap(self.ptr()), dtype);
       },
       nb::arg("dtype") = nb::none(), nb::arg("copy") = nb::none(),
       "A NumPy array with a copy of the elements (bfloat16 as float32).");

@@ -72,9 +72,13 @@ void fill(Py_buffer* view, PyObject* self, Export& e, int flags) {
   Py_INCREF(self);
 }
 
+// NumPy drops whatever a buffer raises, Ctrl-C as well, and asks `__array__` next.
+thread_local PyObject* interrupted = nullptr;
+
 }  // namespace
 
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
+  interrupted = nullptr;
   PyObject* done = guarded([&]() -> PyObject* {
     array a = unwrap(self);
     if (!format_of(a.dtype())) {
@@ -88,8 +92,16 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
     return Py_None;
   });
   if (done) return 0;
+  if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) interrupted = self;
   view->obj = nullptr;
   return -1;
+}
+
+void raise_dropped_interrupt(PyObject* self) {
+  if (interrupted != self) return;
+  interrupted = nullptr;
+  PyErr_SetNone(PyExc_KeyboardInterrupt);
+  throw nanobind::python_error();
 }
 
 void release_buffer(PyObject*, Py_buffer* view) { delete static_cast<Export*>(view->internal); }

@@ -56,6 +56,18 @@ def test_interrupts_evaluation_and_leaves_arrays_valid(ctrl_c):
     assert mx.ones((3,)).sum().item() == 3.0
 
 
+@pytest.mark.parametrize("read", [np.array, np.asarray, np.sin, memoryview, mx.array.tolist, str])
+def test_interrupts_whatever_reads_a_lazy_array(ctrl_c, read):
+    x = mx.eye(512) * 0.5 + 0.01
+    y = long_graph(x, 50_000)
+    ctrl_c()
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        read(y)
+    assert time.monotonic() - begin < 20
+    assert np.array(x * 2)[0, 0] == np.float32(1.02)  # the next is not interrupted
+
+
 def test_interrupts_one_long_step(ctrl_c):
     x = mx.random.uniform(shape=(2500, 2500), key=mx.random.key(0))
     mx.eval(x)
