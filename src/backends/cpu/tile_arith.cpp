@@ -6,6 +6,7 @@
 // clang-format off
 #include "backends/cpu/tile_loops-inl.h"
 // clang-format on
+#include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace plimsoll::cpu {
@@ -174,7 +175,67 @@ void add_float(TileTable* table) {
   table->set(TileOp::kRound, kDtype, unary_loop<Round, T, T>);
 }
 
+// Pairs ----------------------------------------------------------------------------------------
+
+struct VectorAdd {
+  static HWY_INLINE auto apply(auto a, auto b) { return a + b; }
+};
+struct VectorSubtract {
+  static HWY_INLINE auto apply(auto a, auto b) { return a - b; }
+};
+struct VectorMultiply {
+  static HWY_INLINE auto apply(auto a, auto b) { return a * b; }
+};
+
+// What lies between the two stays in a register; each rounds as it does alone.
+template <class First, class Second, bool kOnRight>
+void pair_loop(const TileCall& c) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::ScalableTag<float> d;
+  constexpr size_t kLanes = HWY_LANES(float);
+  const auto both = [](auto x, auto y, auto z) HWY_ATTR {
+    const auto between = First::apply(x, y);
+    if constexpr (kOnRight) return Second::apply(z, between);
+    return Second::apply(between, z);
+  };
+  HWY_ALIGN float fill[3][kLanes];
+  const float* at[3];
+  size_t step[3];
+  for (int s = 0; s < 3; ++s) {
+    at[s] = static_cast<const float*>(c.src[s]);
+    step[s] = kLanes;
+    if (c.splat >> s & 1) {
+      std::fill_n(fill[s], kLanes, *at[s]);
+      at[s] = fill[s];
+      step[s] = 0;
+    }
+  }
+  auto* r = static_cast<float*>(c.dst);
+  size_t i = 0;
+  for (; i + kLanes <= c.n; i += kLanes) {
+    hn::StoreU(both(hn::LoadU(d, at[0]), hn::LoadU(d, at[1]), hn::LoadU(d, at[2])), d, r + i);
+    for (int s = 0; s < 3; ++s) at[s] += step[s];
+  }
+  for (size_t k = 0; i + k < c.n; ++k) r[i + k] = both(at[0][k], at[1][k], at[2][k]);
+}
+
+template <TileOp kFirst, class First, TileOp kSecond, class Second>
+void set_pair(TileTable* table) {
+  table->pairs[TileTable::pair_index(kFirst, kSecond, false)] = pair_loop<First, Second, false>;
+  table->pairs[TileTable::pair_index(kFirst, kSecond, true)] = pair_loop<First, Second, true>;
+}
+
+template <TileOp kFirst, class First>
+void set_pairs(TileTable* table) {
+  set_pair<kFirst, First, TileOp::kAdd, VectorAdd>(table);
+  set_pair<kFirst, First, TileOp::kSubtract, VectorSubtract>(table);
+  set_pair<kFirst, First, TileOp::kMultiply, VectorMultiply>(table);
+}
+
 void add_arith(TileTable* table) {
+  set_pairs<TileOp::kAdd, VectorAdd>(table);
+  set_pairs<TileOp::kSubtract, VectorSubtract>(table);
+  set_pairs<TileOp::kMultiply, VectorMultiply>(table);
   using enum Dtype;
   for_dtypes<kUint8, kUint16, kUint32, kUint64, kInt8, kInt16, kInt32, kInt64, kFloat32, kFloat64>(
       [&]<Dtype kDtype, class T>() {

@@ -191,6 +191,34 @@ class Decoder {
     if (is_narrow(in.dtype) && !raw_ && value.read && !keeps_precision(in.op))
       step.round = setting_.table->round[static_cast<int>(in.dtype)];
     place(k, sources);
+    join_to_last(k);
+  }
+
+  // One step in place of two where this one alone reads what the one before it makes. Nothing was
+  // loaded in between, so the sources of both are still there.
+  void join_to_last(size_t k) {
+    if (k == 0 || num_steps_ < 2) return;
+    TileStep &first = out_.steps[num_steps_ - 2], &second = out_.steps[num_steps_ - 1];
+    const TileInstr &a = program_.instrs[k - 1], &b = program_.instrs[k];
+    if (first.kind != TileStep::Kind::kCompute || first.instr != k - 1 || first.round) return;
+    if (first.single || second.single) return;
+    if (!TileTable::may_pair(a.op) || !TileTable::may_pair(b.op) || first.num_src != 2) return;
+    if (compute_dtype(a.in_dtype) != Dtype::kFloat32 ||
+        compute_dtype(b.in_dtype) != Dtype::kFloat32)
+      return;
+    const bool on_right = b.src[1] == first.dst;
+    if (on_right == (b.src[0] == first.dst)) return;    // not read, or as both operands
+    if (out_.values[first.dst].last_use != -1) return;  // given back: this was its last reader
+    const int other = on_right ? 0 : 1;
+    TileStep joined = second;
+    joined.kernel = setting_.table->pairs[TileTable::pair_index(a.op, b.op, on_right)];
+    joined.num_src = 3;
+    joined.src[0] = first.src[0];
+    joined.src[1] = first.src[1];
+    joined.src[2] = second.src[other];
+    joined.splat = (first.splat & 3) | (second.splat >> other & 1) << 2;
+    first = joined;
+    --num_steps_;
   }
 
   void place(size_t k, int sources) {

@@ -39,6 +39,9 @@ struct TileTable {
   using Row = std::array<TileKernel, kNumDtypes>;
   std::array<Row, static_cast<size_t>(TileOp::kCount)> ops{};  // by dtype of the operands
   std::array<Row, kNumDtypes> casts{};                         // [from][to], compute dtypes
+  // Two of add, subtract, multiply of float32 in one loop: of (a, b), then of what comes out and c,
+  // or of c and that.
+  std::array<TileKernel, 18> pairs{};
   // For float16 and bfloat16: to float32, from float32, and float32 rounded to their precision.
   std::array<TileKernel, kNumDtypes> widen{}, narrow{}, round{};
 
@@ -47,6 +50,16 @@ struct TileTable {
   }
   TileKernel find(TileOp op, Dtype t) const {
     return ops[static_cast<size_t>(op)][static_cast<size_t>(t)];
+  }
+  static bool may_pair(TileOp op) {
+    return op == TileOp::kAdd || op == TileOp::kSubtract || op == TileOp::kMultiply;
+  }
+  /// REQUIRES: may_pair of both. `on_right`: the first's result is the second's second operand.
+  static size_t pair_index(TileOp first, TileOp second, bool on_right) {
+    const auto at = [](TileOp op) {
+      return static_cast<size_t>(op) - static_cast<size_t>(TileOp::kAdd);
+    };
+    return (at(first) * 3 + at(second)) * 2 + (on_right ? 1 : 0);
   }
   TileKernel cast(Dtype from, Dtype to) const {
     return casts[static_cast<size_t>(from)][static_cast<size_t>(to)];

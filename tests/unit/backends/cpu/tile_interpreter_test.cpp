@@ -39,6 +39,67 @@ TEST(TileInterpreter, RunsOnScalarsWithoutAxes) {
   EXPECT_EQ(r, 6);
 }
 
+// Where two steps run as one, the bits are those of the two.
+TEST(TileInterpreter, PairsOfSumsAndProductsRoundTwice) {
+  const TileOp ops[] = {TileOp::kAdd, TileOp::kSubtract, TileOp::kMultiply};
+  const auto apply = [](TileOp op, float x, float y) {
+    volatile float r = op == TileOp::kAdd ? x + y : op == TileOp::kSubtract ? x - y : x * y;
+    return r;
+  };
+  for (int64_t n : {1, 15, 16, 17, 1023, 1024, 2500}) {
+    std::vector<float> in[3] = {ramp(n, 0.3781f), ramp(n, -1.513f), ramp(n, 7.19f)};
+    for (TileOp first : ops) {
+      for (TileOp second : ops) {
+        for (int form = 0; form < 16; ++form) {
+          const bool on_right = form & 1;
+          Builder b;
+          uint16_t x[3];
+          bool splat[3];
+          std::vector<Tensor> inputs;
+          for (int s = 0; s < 3; ++s) {
+            splat[s] = form >> (s + 1) & 1;
+            x[s] = b.input(kF32);
+            inputs.push_back(tensor(in[s].data(), kF32, {n}, {splat[s] ? 0 : 1}));
+          }
+          const uint16_t between = b.op(first, kF32, {x[0], x[1]});
+          const uint16_t y =
+              on_right ? b.op(second, kF32, {x[2], between}) : b.op(second, kF32, {between, x[2]});
+          const TileProgram p = b.output({y});
+          std::vector<float> r(n);
+          EXPECT_TRUE(run(p, inputs, {tensor(r.data(), kF32, {n})}));
+          for (int64_t i = 0; i < n; ++i) {
+            const auto at = [&](int s) { return in[s][splat[s] ? 0 : i]; };
+            const float t = apply(first, at(0), at(1));
+            ASSERT_EQ(r[i], on_right ? apply(second, at(2), t) : apply(second, t, at(2)))
+                << static_cast<int>(first) << static_cast<int>(second) << " form " << form;
+          }
+        }
+      }
+    }
+  }
+}
+
+// A value that something else reads, too, is computed by itself; so is a square of it.
+TEST(TileInterpreter, WhatIsReadTwiceIsNoPair) {
+  Builder b;
+  const uint16_t x = b.input(kF32), y = b.input(kF32);
+  const uint16_t t = b.op(TileOp::kMultiply, kF32, {x, y});
+  const uint16_t u = b.op(TileOp::kAdd, kF32, {t, x});
+  const uint16_t v = b.op(TileOp::kSubtract, kF32, {u, t});
+  const uint16_t w = b.op(TileOp::kMultiply, kF32, {v, v});
+  const TileProgram p = b.output({u, w});
+  std::vector<float> in = ramp(1500), other = ramp(1500, -0.7f), r(1500), q(1500);
+  EXPECT_TRUE(run(p, {tensor(in.data(), kF32, {1500}), tensor(other.data(), kF32, {1500})},
+                  {tensor(r.data(), kF32, {1500}), tensor(q.data(), kF32, {1500})}));
+  for (size_t i = 0; i < in.size(); ++i) {
+    volatile float product = in[i] * other[i];
+    volatile float sum = product + in[i];
+    volatile float difference = sum - product;
+    ASSERT_EQ(r[i], sum);
+    ASSERT_EQ(q[i], difference * difference);
+  }
+}
+
 // Reads element `flat` of a strided operand, one coordinate at a time.
 float element(const float* data, const Shape& shape, const Strides& strides, int64_t flat) {
   int64_t offset = 0;
