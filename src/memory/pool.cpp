@@ -25,10 +25,10 @@ Pool::Pool(Ledger& ledger, device::Resource& resource, FaultPlan* faults, Option
   PLIMSOLL_CHECK(std::has_single_bit(options.extent_bytes) && options.extent_bytes >= 4 * kKiB,
                  ValueError, "[Pool] expected extents of a power of two from 4 KiB, got {} bytes",
                  options.extent_bytes);
-  PLIMSOLL_CHECK(std::has_single_bit(options.slab_threshold) &&
-                     options.slab_threshold >= 4 * kKiB && options.slab_threshold <= 128 * kKiB,
-                 ValueError, "[Pool] expected a slab threshold from 4 KiB to 128 KiB, got {} bytes",
-                 options.slab_threshold);
+  PLIMSOLL_CHECK(
+      std::has_single_bit(options.slab_threshold) && options.slab_threshold <= 128 * kKiB,
+      ValueError, "[Pool] expected a slab threshold of a power of two up to 128 KiB, got {} bytes",
+      options.slab_threshold);
   metadata_ = std::make_unique<MetadataArena>(ledger, resource, faults);
   blocks_ = std::make_unique<BlockAllocator>(ledger, resource, *metadata_, faults,
                                              options.arena_bytes, options.cache_limit);

@@ -42,7 +42,7 @@ struct PinnedBy {
 class Pool {
  public:
   struct Options {
-    Bytes slab_threshold = 64 * kKiB;  // smaller buffers come from slabs (power of two ≥ 4 KiB)
+    Bytes slab_threshold = 64 * kKiB;  // smaller buffers come from slabs (a power of two)
     Bytes extent_bytes = 2 * kMiB;     // power of two ≥ 4 KiB; huge pages only from 2 MiB up
     bool huge_pages = true;
     Bytes arena_bytes = 64 * kMiB;  // address space asked for at once

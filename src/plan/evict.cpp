@@ -14,6 +14,7 @@ namespace {
 
 constexpr double kNever = std::numeric_limits<double>::infinity();
 constexpr double kFullStore = 1e9;  // seconds: of a write that there is no room for
+constexpr size_t kMostAgain = 4;    // times the units: what is forced to be computed again
 
 bool contains(const std::vector<ValueId>& ids, ValueId id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
@@ -305,6 +306,7 @@ class Simulation {
       if (w == Where::kDead || w == Where::kAbsent || o.value == giving_) return false;
       // What an exported view can change is not read twice.
       if (plan_.values[o.value].pinned) return false;
+      if (options_.force == Force::kForget && w == Where::kSpilled) return false;
     }
     return true;
   }
@@ -373,8 +375,29 @@ class Simulation {
     settle(unit, made, pos);
     for (ValueId v : read)
       if (recipe_[v] != kNone) end_holds(v, pos);
+    for (ValueId v : touched_) pass(v, pos);
+    if (options_.force == Force::kForget) force(&Simulation::force_to_forget);
     for (size_t i = 0; i < touched_.size(); ++i) finish(touched_[i], pos);
+    if (options_.force == Force::kSpill) force(&Simulation::force_to_spill);
     return true;
+  }
+
+  void force(void (Simulation::*out)(ValueId)) {
+    for (ValueId v : touched_)
+      if (states_[v].where == Where::kResident && states_[v].live > 0 && movable(v))
+        (this->*out)(v);
+  }
+  // Before what it is made of may go.
+  void force_to_forget(ValueId v) {
+    if (runs_again_ < kMostAgain * (count_ + 16) && can_recompute(v)) forget(v);
+  }
+  void force_to_spill(ValueId v) {
+    if (out_.written + states_[v].live <= options_.spill_room) evict(v);
+  }
+
+  void pass(ValueId v, uint32_t pos) {
+    State& s = states_[v];
+    while (s.use < s.last && uses_[s.use] <= pos) ++s.use;
   }
 
   void hold_busy(ValueId v, uint32_t pos) {
@@ -466,6 +489,7 @@ class Simulation {
     if (!ensure(fresh, pos)) return false;
     out_.actions.push_back({ActionKind::kRecompute, recipe_[v]});
     again_ += recipe_seconds(v);
+    ++runs_again_;
     for (const Operand& o : plan_.outputs(step)) {
       out_.recomputed += charge(o.value);
       State& s = states_[o.value];
@@ -507,8 +531,8 @@ class Simulation {
   }
 
   void finish(ValueId v, uint32_t pos) {
+    pass(v, pos);
     State& s = states_[v];
-    while (s.use < s.last && uses_[s.use] <= pos) ++s.use;
     s.since = static_cast<uint32_t>(out_.actions.size());
     if (s.where == Where::kDead || s.where == Where::kAbsent) return;
     if (s.use == s.last && !plan_.values[v].kept && s.hold <= pos + 1) {
@@ -546,6 +570,7 @@ class Simulation {
   Bytes room_ = 0, live_ = 0, moved_out_ = 0;
   double again_ = 0, disk_ = 0;  // seconds of what is computed again, of loads and writes
   std::vector<State> states_;
+  size_t runs_again_ = 0;
   uint32_t count_ = 0;  // of the plan's own units; recipes follow
   std::vector<uint32_t> uses_, recipe_;
   std::vector<double> time_;

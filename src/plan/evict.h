@@ -23,6 +23,9 @@ struct Schedule {
   double seconds = 0;
 };
 
+/// What becomes of a value as soon as it is idle, whatever room there is (for tests).
+enum class Force : uint8_t { kNothing, kSpill, kForget };
+
 struct EvictOptions {
   Bytes budget = 0;   // for values and scratch
   Bytes reserve = 0;  // of it, left for what is prefetched
@@ -32,6 +35,7 @@ struct EvictOptions {
   Bytes spill_room = ~Bytes{0};  // past it, what can be recomputed is not written
   /// A schedule that takes more seconds is of no use.
   double bound = std::numeric_limits<double>::infinity();
+  Force force = Force::kNothing;
 };
 
 /// `remakes`: per value a step that makes it again, or kNone; empty for none.

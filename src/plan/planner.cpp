@@ -86,17 +86,24 @@ Plan Planner::build(std::span<const array> outputs, const BuildOptions& options,
 
 Plan Planner::plan(std::span<const array> outputs, Bytes limit, std::span<const Sink> sinks) {
   Plan found = find(outputs, limit, sinks);
-#ifndef NDEBUG
-  std::string wrong = verify(found, pool_);
-  PLIMSOLL_CHECK(wrong.empty(), Error, "internal error: a plan is wrong, {}; please report it",
-                 wrong);
+#ifdef NDEBUG
+  constexpr bool kDebug = false;
+#else
+  constexpr bool kDebug = true;
 #endif
+  if (kDebug || pressure_.any()) {
+    std::string wrong = verify(found, pool_);
+    PLIMSOLL_CHECK(wrong.empty(), Error, "internal error: a plan is wrong, {}; please report it",
+                   wrong);
+  }
   return found;
 }
 
 Plan Planner::find(std::span<const array> outputs, Bytes limit, std::span<const Sink> sinks) {
   Plan best;
-  for (const BuildOptions& options : kBuilds) {
+  Plan nothing_again;
+  for (BuildOptions options : kBuilds) {
+    options.donate = !pressure_.recompute_always;
     Plan plan = build(outputs, options, limit, sinks);
     if (plan.peak <= limit && !pressure_.forces_plans()) return plan;
     add_others(plan);
@@ -111,11 +118,13 @@ Plan Planner::find(std::span<const array> outputs, Bytes limit, std::span<const 
     promise_metadata(plan, true, metadata);
     find_floor(plan, backend_, pool_);
     if (pressure_.tiny_limit) plan.limit = limit = std::min(limit, plan.floor);
-    if (pressure_.spill_always || pressure_.recompute_always) {
-      const Bytes above = plan.peak - std::min(plan.peak, plan.floor);
-      plan.limit = limit = std::min(limit, plan.floor + above / 2);
+    // What spilling takes for itself can be more than all that does without it.
+    if (plan.floor <= limit && plan.fixed <= limit && climb(plan, limit - plan.fixed)) {
+      // Less fusing leaves more that can be computed again.
+      if (!pressure_.recompute_always || plan.recomputed > 0) return plan;
+      if (nothing_again.steps.empty()) nothing_again = std::move(plan);
+      continue;
     }
-    if (plan.floor <= limit && climb(plan, limit - plan.fixed)) return plan;
     if (pressure_.forces_plans() && whole.peak <= whole.limit) {
       whole.floor = plan.floor;
       return whole;
@@ -124,7 +133,7 @@ Plan Planner::find(std::span<const array> outputs, Bytes limit, std::span<const 
     plan.actions.clear();
     if (best.steps.empty() || plan.floor < best.floor) best = std::move(plan);
   }
-  return best;
+  return nothing_again.steps.empty() ? best : nothing_again;
 }
 
 Plan Planner::dry_run(std::span<const array> outputs, Bytes limit) {
@@ -192,7 +201,7 @@ Bytes Planner::reorder(Plan& plan) {
   const Bytes slabs = plan.slabs;
   auto take = [&](const std::vector<StepId>& chosen) {
     apply_order(plan, chosen);
-    find_lifetimes(plan, true);
+    find_lifetimes(plan, !pressure_.recompute_always);
     plan.actions.clear();
     plan.units.clear();
     plan.loaded = 0;
@@ -274,6 +283,11 @@ bool Planner::schedule(Plan& plan, const std::vector<Unit>& units, Bytes budget,
   std::vector<StepId> remakes = add_remakes(plan, backend_, pool_);
   size_t count =
       std::clamp<size_t>(kPolicyWork / std::max<size_t>(1, units.size()), 2, std::size(kPolicies));
+  if (const Force force = pressure_.force(); force != Force::kNothing) {
+    const double price = force == Force::kForget ? 0 : kNever;
+    consider(plan, units, remakes, {budget, 0, price, spill_room_, kNever, force}, best);
+    if (!best.units.empty()) return true;
+  }
   for (size_t i = 0; i < count; ++i) {
     Policy policy = kPolicies[i];
     if (pressure_.spill_always && policy.recompute_price != kNever) continue;

@@ -13,11 +13,14 @@ namespace plimsoll::plan {
 
 /// What the test suite's pressure settings force.
 struct Pressure {
-  bool spill_always = false;      // never recompute, and keep nothing that can be spilled
-  bool recompute_always = false;  // recompute whatever can be
+  bool spill_always = false;      // keep nothing between two steps that can be spilled
+  bool recompute_always = false;  // nor anything that can be computed again; give no buffer on
   bool smallest_tiles = false;    // every step that can loop does, over its smallest tiles
   bool no_cache = false;
   bool tiny_limit = false;  // every evaluation runs at its floor
+  Force force() const {
+    return spill_always ? Force::kSpill : recompute_always ? Force::kForget : Force::kNothing;
+  }
   bool any() const { return forces_plans() || no_cache; }
   bool forces_plans() const {
     return spill_always || recompute_always || smallest_tiles || tiny_limit;

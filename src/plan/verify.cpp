@@ -497,6 +497,8 @@ class Replay {
       const State& s = states_[v];
       if (value.kept)
         require(s.life == Life::kAlive, "value {} is kept and ends {}", v, name_of(s.life));
+      else if (value.buffer && value.last_use == kNone)
+        continue;  // no step reads it: it goes with its graph
       else
         require(s.life == Life::kDead || (s.life == Life::kAbsent && value.producer == kNone),
                 "value {} is not kept and ends {}", v, name_of(s.life));

@@ -1,5 +1,7 @@
 """What every row of the tables promises."""
 
+import os
+
 import numpy as np
 import plimsoll.core as mx
 import pytest

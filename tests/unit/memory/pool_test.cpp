@@ -180,6 +180,15 @@ TEST_F(PoolTest, SmallBuffersAreChargedByTheSlab) {
   EXPECT_EQ(ledger.used(), 0u);
 }
 
+TEST_F(PoolTest, BuffersOfABlockOfTheirOwnMayBeOfAByte) {
+  Pool pool(ledger, resource, nullptr, {.slab_threshold = 1, .extent_bytes = 4 * kKiB});
+  EXPECT_TRUE(pool.shape_of(0).small);
+  auto b = *pool.try_make_resident(1);
+  EXPECT_FALSE(b->small());
+  EXPECT_EQ(b->resident_bytes(), 4 * kKiB);
+  EXPECT_EQ(b->evictable_after_write(b->all()), 4 * kKiB);
+}
+
 TEST_F(PoolTest, EmptyBuffersAreAllowed) {
   Pool pool(ledger, resource);
   auto b = *pool.try_make_resident(0);

@@ -246,5 +246,24 @@ TEST_F(Evict, a_reserve_is_left_free_where_that_is_possible) {
   EXPECT_GT(peak(0), budget - kSquare);
 }
 
+TEST_F(Evict, what_is_forced_to_be_computed_again_is_bounded) {
+  // Each reader in the second half needs all of the chain again.
+  constexpr size_t kLong = 60;
+  build([&] {
+    std::vector<array> links{held()};
+    for (size_t i = 0; i < kLong; ++i) links.push_back(sort(links.back(), -1));
+    array y = links.back();
+    for (size_t i = kLong; i-- > 1;) y = sort(matmul(y, links[i]), -1);
+    return y;
+  });
+  for (Step& step : plan.steps) step.donor = kNone;
+  auto schedule = run({.budget = kPlenty, .recompute_price = 0, .force = Force::kForget});
+  ASSERT_TRUE(schedule);
+  size_t again = 0;
+  for (const Action& a : schedule->actions) again += a.kind == ActionKind::kRecompute;
+  EXPECT_GT(again, plan.steps.size());
+  EXPECT_LT(again, 6 * plan.steps.size());
+}
+
 }  // namespace
 }  // namespace plimsoll::plan

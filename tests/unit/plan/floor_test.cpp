@@ -76,7 +76,9 @@ TEST(Floor, plans_under_each_pressure_setting_are_legal) {
     Pressure pressure;
     pressure.*member = true;
     for (uint64_t seed = 0; seed < kGraphs / 20 && !HasFailure(); ++seed) {
-      Planning planning(pressure);
+      runtime::ContextOptions options = small_blocks();
+      if (seed % 2) options.pool.slab_threshold = 1;  // as in tools/test
+      Planning planning(options, pressure);
       std::vector<array> outputs = random_graph(planning, seed, graph_size(seed));
       Plan plan = planning.planner.plan(outputs, kPlenty);
       EXPECT_EQ(planning.check(plan), "") << "seed " << seed;

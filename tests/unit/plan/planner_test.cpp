@@ -143,5 +143,73 @@ TEST_F(PlannerStages, the_floor_that_is_shown_is_the_least_of_all_ways_to_build)
   }
 }
 
+// Pressure settings ----------------------------------------------------------------------------
+
+Planner forced(Planning& planning, bool Pressure::*member) {
+  Pressure pressure;
+  pressure.*member = true;
+  return Planner(planning.backend, planning.context.pool(), fixed_costs(), pressure,
+                 &planning.context.store());
+}
+
+size_t count(const Plan& plan, ActionKind kind, ValueId id) {
+  return static_cast<size_t>(
+      std::count_if(plan.actions.begin(), plan.actions.end(),
+                    [&](const Action& a) { return a.kind == kind && a.id == id; }));
+}
+
+TEST_F(PlannerStages, spill_always_keeps_nothing_between_two_steps) {
+  outputs = layers(planning, 3, 64);
+  Plan plan = forced(planning, &Pressure::spill_always).plan(outputs, kPlenty);
+  EXPECT_EQ(planning.check(plan), "");
+  EXPECT_EQ(plan.recomputed, 0u);
+  for (ValueId id = 0; id < plan.values.size(); ++id) {
+    const Value& v = plan.values[id];
+    if (v.small) continue;
+    size_t reads = 0;
+    for (const Action& a : plan.actions)
+      if (a.kind == ActionKind::kRun)
+        plan.each_input(plan.steps[plan.units[a.id].step], [&](ValueId in) { reads += in == id; });
+    // Read back for each of its readers; it is there for the first where no step makes it.
+    const size_t loads = v.buffer && reads > 0 ? reads - 1 : reads;
+    EXPECT_EQ(count(plan, ActionKind::kLoad, id), loads) << id << '\n' << print(plan);
+  }
+}
+
+TEST_F(PlannerStages, recompute_always_makes_what_is_not_kept_for_each_of_its_readers) {
+  outputs = layers(planning, 3, 64);
+  Plan plan = forced(planning, &Pressure::recompute_always).plan(outputs, kPlenty);
+  EXPECT_EQ(planning.check(plan), "");
+  EXPECT_EQ(plan.written, 0u);
+  size_t forgotten = 0;
+  for (ValueId id = 0; id < plan.values.size(); ++id) {
+    const Value& v = plan.values[id];
+    if (v.small || v.kept || v.producer == kNone || plan.steps[v.producer].can_fail) continue;
+    EXPECT_GT(count(plan, ActionKind::kForget, id), 0u) << id << '\n' << print(plan);
+    ++forgotten;
+  }
+  EXPECT_GT(forgotten, 5u);
+}
+
+TEST_F(PlannerStages, recompute_always_fuses_less_where_nothing_else_can_be_computed_again) {
+  outputs = {exp(add(planning.existing({64, 64}), 1.0f))};
+  EXPECT_EQ(planning.planner.plan(outputs, kPlenty).steps.size(), 1u);
+  Plan plan = forced(planning, &Pressure::recompute_always).plan(outputs, kPlenty);
+  EXPECT_EQ(planning.check(plan), "");
+  EXPECT_EQ(plan.steps.size(), 2u);
+  EXPECT_GT(plan.recomputed, 0u);
+}
+
+TEST_F(PlannerStages, a_tiny_limit_below_what_spilling_takes_for_itself_is_kept) {
+  // In core a result takes its input's place, and there is nothing to spill.
+  outputs = {sort(planning.existing({32, 32}), -1)};
+  Planner planner(planning.backend, planning.context.pool(), fixed_costs(), {},
+                  &planning.context.store());
+  const Bytes peak = planner.plan(outputs, kPlenty).peak;
+  Plan plan = forced(planning, &Pressure::tiny_limit).plan(outputs, kPlenty);
+  EXPECT_EQ(planning.check(plan), "");
+  EXPECT_LE(plan.peak, peak);
+}
+
 }  // namespace
 }  // namespace plimsoll::plan

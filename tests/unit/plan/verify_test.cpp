@@ -285,6 +285,19 @@ TEST_F(Verify, a_refusal_has_no_actions_and_a_floor_above_the_limit) {
   EXPECT_THAT(wrong(plan), HasSubstr("the floor is inside of the limit"));
 }
 
+TEST_F(Verify, what_no_step_reads_may_stay) {
+  Plan plan = plan_of(chain, 1);
+  array unread = planning->existing({64, 64});
+  memory::Buffer* buffer = unread.node()->storage->buffer.get();
+  const Bytes bytes = buffer->resident_bytes();
+  plan.values.push_back({.nbytes = bytes, .bytes = bytes, .buffer = buffer});
+  plan.peak += bytes;
+  plan.limit = kPlenty;
+  EXPECT_EQ(wrong(plan), "");
+  plan.values.back().last_use = 0;
+  EXPECT_THAT(wrong(plan), HasSubstr("is not kept and ends alive"));
+}
+
 TEST_F(Verify, what_is_kept_is_bound_and_there_at_the_end) {
   const Plan plan = plan_of(chain, 1);
   Plan freed = plan;
