@@ -10,7 +10,7 @@ import pytest
 
 TESTS = Path(__file__).resolve().parent.parent
 GRAPHS = "40"
-SMALL = {"PLIMSOLL_SLAB_THRESHOLD": "4KiB", "PLIMSOLL_EXTENT_BYTES": "4KiB"}
+SMALL = {"PLIMSOLL_SLAB_THRESHOLD": "1", "PLIMSOLL_EXTENT_BYTES": "4KiB"}  # as tools/test
 
 
 def run(**environment):

@@ -133,11 +133,11 @@ def gradients(m, case, values, dtype, weights):
     return grads if isinstance(grads, tuple) else (grads,)
 
 
-def differences(f, values, at, step=1e-6):
-    """Central differences of a function of float64 arrays by one of them."""
+def differences(f, values, at, step=1e-6, every=1):
+    """Central differences of a function of float64 arrays by one of them; NaN where left out."""
     x = values[at]
-    out = np.zeros(x.shape)
-    for i in np.ndindex(x.shape):
+    out = np.full(x.shape, np.nan)
+    for i in list(np.ndindex(x.shape))[::every]:
         h = step * max(1.0, abs(x[i]))
         high, low = x.copy(), x.copy()
         high[i] += h
@@ -271,7 +271,12 @@ def test_second_gradient_agrees_with_finite_differences(case):
         return slope(*(to(mx, y, dtype) for y in x)).item()
 
     step, relative = (1e-6, 1e-6) if dtype == "float64" else (1e-2, 2e-2)
-    assert_near(read(mx, got), differences(f, list(values), at, step), relative)
+    # Two evaluations an element: thousands of elements would take a minute under pressure.
+    every = 1 + values[at].size // 128 if os.environ.get("PLIMSOLL_PRESSURE") else 1
+    want = differences(f, list(values), at, step, every)
+    known = ~np.isnan(want)
+    assert np.sum(known) >= min(values[at].size, 64)
+    assert_near(np.where(known, read(mx, got), 0), np.where(known, want, 0), relative)
 
 
 @pytest.mark.parametrize("case", GRADS)

@@ -12,7 +12,8 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 RUN = ("-m", "plimsoll", "run")
 TINY = ["--steps", "5", "--batch", "4", "--seq", "32", "--dim", "32", "--layers", "2",
         "--heads", "2"]  # fmt: skip
-SMALL = ["--steps", "3", "--batch", "16", "--seq", "128", "--dim", "128", "--layers", "3",
+STEPS = "1" if os.environ.get("PLIMSOLL_PRESSURE") else "3"  # of thousands of small extents then
+SMALL = ["--steps", STEPS, "--batch", "16", "--seq", "128", "--dim", "128", "--layers", "3",
          "--heads", "4"]  # fmt: skip
 MARGIN = 16 * 2**20  # of a process limit
 # For the runs that others are compared with, where the tests run under pressure.
