@@ -51,7 +51,7 @@ class Files:
 
 PRESSURE = os.environ.get("PLIMSOLL_PRESSURE", "")
 # What each setting of tools/test --pressure must have done, in one of FEW tests and ten at least.
-FEW = 50
+FEW = 100
 COUNTERS = {
     "tiny-limit": ("tiles", "written", "loaded"),
     "spill-always": ("written", "loaded"),
