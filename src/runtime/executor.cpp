@@ -498,7 +498,8 @@ void Executor::bind(bool all_live) {
       if (b.tuple_index + 1u == n && !b.node->is(graph::Node::kTracer)) b.node->detach();
       continue;
     }
-    b.node->storage = std::make_unique<graph::Storage>(slots_[b.value].buffer, b.form->layout);
+    b.node->storage =
+        std::make_unique<graph::Storage>(graph::Storage{slots_[b.value].buffer, b.form->layout});
     if (!b.node->is(graph::Node::kTracer)) b.node->detach();
   }
 }
