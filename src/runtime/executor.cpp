@@ -84,7 +84,7 @@ void Executor::open_slots() {
   for (ValueId id = 0; id < plan_.values.size(); ++id) {
     const plan::Value& v = plan_.values[id];
     if (!v.buffer) continue;
-    slots_[id].done = true;
+    slots_[id].done = slots_[id].given = true;
     if (!v.node) continue;  // an array outside the graph
     const graph::Node& node = *v.node;
     const graph::Storage* storage = node.storage.get();
@@ -182,6 +182,7 @@ void Executor::run_whole(const plan::Unit& unit) {
     if (slot.done) continue;
     if (k == inputs && step.donor != kNone) {
       buffers[k]->mark_written(all_of(buffers[k]));
+      slot.given = slots_[step.donor].given;
       slots_[step.donor] = {};
     }
     slot.buffer = std::move(buffers[k]);
@@ -299,7 +300,7 @@ void Executor::forget(ValueId id) {
   Slot& slot = slots_[id];
   if (!slot.buffer) return;
   finish_writes_of(slot.buffer.get(), false);
-  slot = {};
+  let_go(slot);
 }
 
 void Executor::free(ValueId id) {
@@ -307,8 +308,13 @@ void Executor::free(ValueId id) {
   if (!slot.buffer) return;
   finish_writes_of(slot.buffer.get(), false);
   if (slot.loading.valid()) wait(slot.loading);
-  // Nodes that are not let go of before the end of the evaluation refer to it, too.
-  if (plan_.values[id].buffer && !slot.buffer->small() && !slot.buffer->discard_to_cache())
+  let_go(slot);
+}
+
+// A given buffer, and so that of a result in its place, is referred to by a node that is not let go
+// of before the end of the evaluation.
+void Executor::let_go(Slot& slot) {
+  if (slot.given && !slot.buffer->small() && !slot.buffer->discard_to_cache())
     slot.buffer->discard(slot.buffer->all());
   slot = {};
 }

@@ -38,7 +38,8 @@ class Executor {
   struct Slot {
     memory::BufferRef buffer;
     memory::Ticket loading;
-    bool done = false;  // holds the value's bytes, in memory or in a backing
+    bool done = false;   // holds the value's bytes, in memory or in a backing
+    bool given = false;  // the buffer is that of a node from before, which keeps it to the end
   };
   Machine& machine() { return machine_; }
   const plan::Plan& plan() const { return plan_; }
@@ -85,6 +86,7 @@ class Executor {
   void drop(plan::ValueId id);
   void forget(plan::ValueId id);
   void free(plan::ValueId id);
+  static void let_go(Slot& slot);
   /// Ends the oldest write, or all of one buffer, and evicts what was to go.
   bool finish_write();
   bool finish_evicting_write();

@@ -149,6 +149,19 @@ TEST_F(Run, nothing_is_left_in_use_but_what_somebody_holds) {
   }
 }
 
+TEST_F(Run, a_result_in_place_of_an_array_from_before_gives_its_memory_back) {
+  Planning p(options);
+  std::vector<array> outputs{sum(sort(exp(p.existing({64, 64})), -1))};
+  std::vector<Bytes> used;
+  p.context.set_interrupt_poll([&] {
+    used.push_back(p.context.ledger().used(memory::Tag::kBuffer));
+    return false;
+  });
+  p.context.eval(outputs);
+  const Bytes one = 64 * 64 * 4;
+  EXPECT_EQ(used, (std::vector<Bytes>{one, one, one}));  // before exp, sort and sum
+}
+
 TEST_F(Run, evaluated_nodes_let_go_of_their_inputs) {
   Planning p(options);
   array x = p.existing({64, 64});
