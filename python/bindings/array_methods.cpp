@@ -186,6 +186,7 @@ void bind_value_methods() {
   method(
       "__array__",
       [](nb::handle self, nb::handle dtype, nb::handle copy) {
+        if (!is_array(self.ptr())) throw nb::type_error("[__array__] expected an array");
         raise_dropped_interrupt(self.ptr());
         PLIMSOLL_CHECK(copy.ptr() != Py_False, ValueError,
                        "[__array__] expected that a copy may be made");

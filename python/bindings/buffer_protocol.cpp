@@ -72,13 +72,25 @@ void fill(Py_buffer* view, PyObject* self, Export& e, int flags) {
   Py_INCREF(self);
 }
 
-// NumPy drops whatever a buffer raises, Ctrl-C as well, and asks `__array__` next.
-thread_local PyObject* interrupted = nullptr;
+// NumPy drops whatever a buffer raises, Ctrl-C as well, and asks `__array__` next, from the same
+// call in Python; others pass the error on.
+struct Interrupt {
+  PyObject* of = nullptr;  // compared only
+  PyFrameObject* frame = nullptr;
+  int instruction = 0;
+  bool operator==(const Interrupt&) const = default;
+};
+thread_local Interrupt interrupted;
+
+Interrupt interrupt_here(PyObject* self) {
+  PyFrameObject* frame = PyEval_GetFrame();
+  return {self, frame, frame ? PyFrame_GetLasti(frame) : 0};
+}
 
 }  // namespace
 
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
-  interrupted = nullptr;
+  interrupted = {};
   PyObject* done = guarded([&]() -> PyObject* {
     array a = unwrap(self);
     if (!format_of(a.dtype())) {
@@ -92,14 +104,14 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
     return Py_None;
   });
   if (done) return 0;
-  if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) interrupted = self;
+  if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) interrupted = interrupt_here(self);
   view->obj = nullptr;
   return -1;
 }
 
 void raise_dropped_interrupt(PyObject* self) {
-  if (interrupted != self) return;
-  interrupted = nullptr;
+  if (interrupted != interrupt_here(self)) return;
+  interrupted = {};
   PyErr_SetNone(PyExc_KeyboardInterrupt);
   throw nanobind::python_error();
 }

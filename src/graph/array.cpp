@@ -46,7 +46,7 @@ array::array(const void* data, Shape shape, Dtype dtype) {
   size_t bytes = static_cast<size_t>(num_elements(shape)) * size_of(dtype);
   graph::Room room = graph::make_room(bytes);
   if (bytes) std::memcpy(room.pin.data(), data, bytes);
-  graph::Storage storage{std::move(room.buffer), {0, row_major(shape)}};
+  graph::Storage storage{room.filled(), {0, row_major(shape)}};
   node_ = keep(graph::from_storage(std::move(storage), std::move(shape), dtype));
 }
 

@@ -1,6 +1,8 @@
 // Room for bytes that the host fills.
 #pragma once
 
+#include <utility>
+
 #include "memory/buffer.h"
 
 namespace plimsoll::graph {
@@ -9,6 +11,13 @@ namespace plimsoll::graph {
 struct Room {
   memory::BufferRef buffer;
   memory::Pin pin;
+
+  /// Once all bytes are there: what another evaluation stored of the buffer meanwhile is forgotten.
+  memory::BufferRef filled() {
+    buffer->mark_written(buffer->all());
+    pin.release();
+    return std::move(buffer);
+  }
 };
 Room make_room(size_t bytes);
 

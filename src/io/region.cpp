@@ -16,7 +16,7 @@ memory::BufferRef read_now(std::shared_ptr<memory::FileSource> source, uint64_t 
   graph::Room room = graph::make_room(bytes);
   for (uint64_t begin = 0; begin < bytes; begin += kRequest)
     source->read({room.pin.data() + begin, std::min(kRequest, bytes - begin)}, begin);
-  return std::move(room.buffer);
+  return room.filled();
 }
 
 Strides column_major(const Shape& shape) {

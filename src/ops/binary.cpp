@@ -59,14 +59,17 @@ array share_of(const array& a, const array& y) {
 }
 
 // For the Python numbers that most code raises to: what these are by multiplications and divisions,
-// within an ulp of the power. Narrow dtypes keep one rounding, by the power itself.
+// within two ulp of the power (of its modulus for a complex square). Narrow dtypes keep one
+// rounding, by the power itself, and complex numbers its special values.
 std::optional<array> plain_power(const array& a, const array& b) {
   if (!graph::is_weak(b) || graph::is_weak(a)) return std::nullopt;
   const TileConstant& c = b.node()->constant;
+  if (c.imag != 0) return std::nullopt;
   const double exponent = is_integral(c.dtype) ? static_cast<double>(c.integer) : c.real;
   const Dtype t = result_dtype(a, b);
   if (t == Dtype::kBool || c.dtype == Dtype::kBool) return std::nullopt;
   if (exponent == 2) return square(cast(a, t));
+  if (t == Dtype::kComplex64) return std::nullopt;
   const bool wide = is_integral(t) || size_of(t) >= 4;
   if (exponent == 3 && wide) return square(cast(a, t)) * cast(a, t);
   if (exponent == -1 && is_inexact(t)) return reciprocal(cast(a, t));
@@ -188,7 +191,7 @@ constinit const OpDef kPower =
            R"(a to the power of b.
 
 The shapes broadcast, the dtypes are promoted. An integer to a negative power is 0. The Python numbers
-2, 3 and -1 as ``b`` multiply and divide, within an ulp of the power.
+2, 3 and -1 as ``b`` multiply and divide, within two ulp of the power (complex numbers: 2 only).
 
 Example:
     >>> mx.power(mx.array([1.0, 2.0]), 3)

@@ -5,6 +5,7 @@
 
 #include "ops/common.h"
 #include "ops/lists.h"
+#include "ops/matrix.h"
 #include "opset/linalg.h"
 #include "plimsoll/ops/binary.h"
 #include "plimsoll/ops/cast.h"
@@ -28,8 +29,6 @@ void infer_eigh(const OpInstance& op, std::vector<TensorSpec>& out) {
   out.push_back({real_of(a.dtype), std::move(values)});
   out.push_back(a);
 }
-
-array adjoint(const array& a) { return conj_if_complex(swapaxes(a, -1, -2)); }
 
 // V (diag(gw) + F * (Vh gV)) Vh with F_ij = 1 / (w_j - w_i), 0 where eigenvalues are equal (Giles,
 // "Collected matrix derivative results for forward and reverse mode AD", 2008).

@@ -378,8 +378,10 @@ bool is_transposed_matrix(const array& a) {
   if (a.node()->def != &kTranspose) return false;
   const Dims& axes = attrs_as<TransposeAttrs>(a.node()->attrs.get()).axes;
   const size_t n = axes.size();
-  if (n < 2 || axes[n - 2] != static_cast<int64_t>(n - 1)) return false;
-  return std::is_sorted(axes.begin(), axes.end() - 2);
+  if (n < 2) return false;
+  const auto last = static_cast<int64_t>(n - 1);
+  return axes[n - 1] == last - 1 && axes[n - 2] == last &&
+         std::is_sorted(axes.begin(), axes.end() - 2);
 }
 
 SliceRange slice_range(int64_t start, int64_t stop, int64_t step, int64_t extent) {

@@ -68,6 +68,19 @@ def test_interrupts_whatever_reads_a_lazy_array(ctrl_c, read):
     assert np.array(x * 2)[0, 0] == np.float32(1.02)  # the next is not interrupted
 
 
+def test_an_interrupt_that_was_raised_is_not_raised_again(ctrl_c):
+    y = long_graph(mx.eye(512) * 0.5, 400)
+    ctrl_c(0.05)
+    with pytest.raises(KeyboardInterrupt):
+        memoryview(y)
+    assert y.__array__().shape == (512, 512)
+
+
+def test_array_protocol_wants_an_array():
+    with pytest.raises(TypeError, match="__array__"):
+        mx.array.__array__(5)
+
+
 def test_interrupts_one_long_step(ctrl_c):
     x = mx.random.uniform(shape=(2500, 2500), key=mx.random.key(0))
     mx.eval(x)

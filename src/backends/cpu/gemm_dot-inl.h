@@ -105,7 +105,7 @@ struct Dot {
   /// One element of C.
   static void run(const std::byte* a, const std::byte* b, int64_t k, bool accumulate, T* c) {
     const int64_t panels = (k + Type::kPanel - 1) / Type::kPanel;
-    T sum = *c;
+    T sum = accumulate ? *c : T{0};
     for (int64_t first = 0; first < panels; first += kMostLanes) {
       const int64_t count = std::min<int64_t>(kMostLanes, panels - first);
       const int64_t length = std::min(Type::kPanel, k - (first + count - 1) * Type::kPanel);

@@ -55,7 +55,7 @@ struct Square {
 struct Add {
   template <class T>
   static T apply(T a, T b) {
-    return static_cast<T>(static_cast<Wrap<T>>(a) + static_cast<Wrap<T>>(b));
+    return one_nan(static_cast<T>(static_cast<Wrap<T>>(a) + static_cast<Wrap<T>>(b)));
   }
 };
 struct Subtract {
@@ -67,7 +67,7 @@ struct Subtract {
 struct Multiply {
   template <class T>
   static T apply(T a, T b) {
-    return static_cast<T>(static_cast<Wrap<T>>(a) * static_cast<Wrap<T>>(b));
+    return one_nan(static_cast<T>(static_cast<Wrap<T>>(a) * static_cast<Wrap<T>>(b)));
   }
 };
 // A NaN of either operand is the result; of zeros of both signs the second is taken.
@@ -177,14 +177,24 @@ void add_float(TileTable* table) {
 
 // Pairs ----------------------------------------------------------------------------------------
 
+template <class V>
+HWY_INLINE V one_nan_of(V v) {
+  if constexpr (std::is_same_v<V, float>) {
+    return one_nan(v);
+  } else {
+    namespace hn = hwy::HWY_NAMESPACE;
+    const hn::DFromV<V> d;
+    return hn::IfThenElse(hn::IsNaN(v), hn::Set(d, std::numeric_limits<float>::quiet_NaN()), v);
+  }
+}
 struct VectorAdd {
-  static HWY_INLINE auto apply(auto a, auto b) { return a + b; }
+  static HWY_INLINE auto apply(auto a, auto b) { return one_nan_of(a + b); }
 };
 struct VectorSubtract {
   static HWY_INLINE auto apply(auto a, auto b) { return a - b; }
 };
 struct VectorMultiply {
-  static HWY_INLINE auto apply(auto a, auto b) { return a * b; }
+  static HWY_INLINE auto apply(auto a, auto b) { return one_nan_of(a * b); }
 };
 
 // What lies between the two stays in a register; each rounds as it does alone.

@@ -56,6 +56,7 @@ struct TileTable {
   }
   /// REQUIRES: may_pair of both. `on_right`: the first's result is the second's second operand.
   static size_t pair_index(TileOp first, TileOp second, bool on_right) {
+    static_assert(static_cast<int>(TileOp::kMultiply) == static_cast<int>(TileOp::kAdd) + 2);
     const auto at = [](TileOp op) {
       return static_cast<size_t>(op) - static_cast<size_t>(TileOp::kAdd);
     };

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 #include "backends/cpu/tile_kernels.h"
@@ -50,6 +51,15 @@ PLIMSOLL_TILE_DTYPE(kComplex64, C64);
 template <Dtype... kDtypes, class F>
 void for_dtypes(F f) {
   (f.template operator()<kDtypes, typename DtypeC<kDtypes>::Type>(), ...);
+}
+
+/// Compilers exchange the operands of sums and products as they like, and of two NaN the first one
+/// passes: so that bits do not depend on it, what comes out is this one.
+template <class T>
+HWY_INLINE T one_nan(T a) {
+  if constexpr (std::is_floating_point_v<T>)
+    return a == a ? a : std::numeric_limits<T>::quiet_NaN();
+  return a;
 }
 
 template <class T>

@@ -97,7 +97,8 @@ TEST_F(ContextTest, what_is_being_filled_is_not_copied_to_the_store) {
   EXPECT_EQ(buffer->dirty_bytes(buffer->all()), kSquare);
 }
 
-/// The first buffer that it hands out is evicted at once, as by another thread's evaluation.
+/// The first buffer that it hands out is stored, and evicted, at once, as by another thread's
+/// evaluation.
 struct Hasty final : graph::Evaluator {
   explicit Hasty(Context& c) : context(c), previous(graph::install_evaluator(this)) {}
   ~Hasty() override { graph::install_evaluator(previous); }
@@ -106,7 +107,7 @@ struct Hasty final : graph::Evaluator {
     if (std::exchange(calm, true)) return buffer;
     memory::Ticket ticket = context.store().write(buffer, buffer->all());
     context.store().wait(ticket);
-    buffer->evict(buffer->all());
+    if (evicts) buffer->evict(buffer->all());
     return buffer;
   }
   void eval(std::span<const array> a) override { context.eval(a); }
@@ -126,7 +127,7 @@ struct Hasty final : graph::Evaluator {
   }
   Context& context;
   graph::Evaluator* previous;
-  bool calm = false;
+  bool evicts = true, calm = false;
 };
 
 TEST_F(ContextTest, an_array_is_made_though_its_room_was_evicted_before_it_was_filled) {
@@ -135,6 +136,18 @@ TEST_F(ContextTest, an_array_is_made_though_its_room_was_evicted_before_it_was_f
   const std::vector<std::byte> bytes(kSquare, std::byte{7});
   array a(bytes.data(), {64, 64}, Dtype::kFloat32);
   EXPECT_TRUE(hasty.calm);
+  EXPECT_EQ(bytes_of(p.context, a), bytes);
+}
+
+TEST_F(ContextTest, what_was_stored_of_room_before_it_was_filled_is_forgotten) {
+  Planning p(options);
+  Hasty hasty(p.context);
+  hasty.evicts = false;
+  const std::vector<std::byte> bytes(kSquare, std::byte{7});
+  array a(bytes.data(), {64, 64}, Dtype::kFloat32);
+  EXPECT_TRUE(hasty.calm);
+  memory::Buffer& buffer = *a.node()->storage->buffer;
+  EXPECT_EQ(buffer.evict(buffer.all()), 0u);
   EXPECT_EQ(bytes_of(p.context, a), bytes);
 }
 

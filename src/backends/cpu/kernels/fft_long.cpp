@@ -17,7 +17,7 @@ namespace {
 
 constexpr int64_t kLong = 64 << 10;
 
-/// n = rows · columns, as near to each other as its factors allow.
+/// n = rows · columns, of about one size.
 struct Matrix {
   int64_t rows = 1, columns = 1;
 };

@@ -120,7 +120,7 @@ void run_radix(const Pass& t) {
   const hn::CappedTag<float, 1> one;
   const int64_t lanes = HWY_LANES(float);
   float table[2][kMostRadix] = {};
-  for (int k = 0; k < R; ++k) {
+  for (int k = 0; R % 2 == 1 && k < R; ++k) {  // others need none
     table[0][k] = static_cast<float>(std::cos(2 * std::numbers::pi * k / R));
     table[1][k] = static_cast<float>(-std::sin(2 * std::numbers::pi * k / R));
   }
