@@ -84,11 +84,23 @@ void spill(benchmark::State& state) {
   Pool pool(ledger, resource);
   SpillStore::Options options;
   options.direct = state.range(0) != 0;
-  SpillStore store(ledger, options);
+  SpillStore store(options);
   constexpr Bytes kSize = 256 * kMiB;
   auto buffer = *pool.try_make_resident(kSize);
   std::memset(buffer->pin().data(), 1, kSize);
   auto space = store.reserve_space(kSize);
+  auto load = [&] {
+    auto charge = pool.try_reserve(kSize);
+    Ticket read = store.read(buffer, buffer->all(), *charge);
+    store.wait(read);
+  };
+  if (state.range(2) != 0) {
+    Ticket write = store.write(buffer, buffer->all(), &space);
+    store.wait(write);
+    buffer->evict(buffer->all());
+    if (!buffer->set_fine(true)) state.SkipWithError("coarse extents stay");
+    load();
+  }
   for (auto _ : state) {
     bool reading = state.range(1) != 0;
     buffer->mark_written(buffer->all());
@@ -97,17 +109,15 @@ void spill(benchmark::State& state) {
     store.wait(write);
     if (!reading) state.PauseTiming();
     buffer->evict(buffer->all());
-    auto charge = pool.try_reserve(kSize);
     if (reading) state.ResumeTiming();
-    Ticket read = store.read(buffer, buffer->all(), *charge);
-    store.wait(read);
+    load();
     if (!reading) state.ResumeTiming();
   }
   state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * kSize));
 }
 BENCHMARK(spill)
-    ->ArgNames({"direct", "read"})
-    ->ArgsProduct({{0, 1}, {0, 1}})
+    ->ArgNames({"direct", "read", "fine"})
+    ->ArgsProduct({{0, 1}, {0, 1}, {0, 1}})
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime()
     ->Iterations(8);

@@ -63,13 +63,11 @@ void Buffer::check_range(ByteRange range) const {
 }
 
 Buffer::Span Buffer::touched(ByteRange range) const {
-  check_range(range);
   if (range.empty()) return {0, 0};
   return {range.begin / extent_bytes_, (range.end - 1) / extent_bytes_ + 1};
 }
 
 Buffer::Span Buffer::covered(ByteRange range) const {
-  check_range(range);
   if (range.empty()) return {0, 0};
   size_t begin = (range.begin + extent_bytes_ - 1) / extent_bytes_;
   size_t end = range.end == size_ ? num_extents_ : range.end / extent_bytes_;
@@ -87,22 +85,25 @@ ByteRange Buffer::pages_of(size_t extent) const {
 }
 
 ByteRange Buffer::widen(ByteRange range) const {
+  check_range(range);
+  MutexLock lock(mutex_);
   Span s = touched(range);
   if (s.begin == s.end) return {range.begin, range.begin};
   return {bytes_of(s.begin).begin, bytes_of(s.end - 1).end};
 }
 
 ExtentState Buffer::extent_state(size_t extent) const {
-  PLIMSOLL_ASSERT(extent < num_extents_);
   if (small_) return ExtentState::kResident;
   MutexLock lock(mutex_);
+  PLIMSOLL_ASSERT(extent < num_extents_);
   return extents_[extent].state;
 }
 
 bool Buffer::resident(ByteRange range) const {
-  Span s = touched(range);
+  check_range(range);
   if (small_) return true;
   MutexLock lock(mutex_);
+  Span s = touched(range);
   for (size_t i = s.begin; i < s.end; ++i)
     if (!extents_[i].in_memory()) return false;
   return true;
@@ -110,9 +111,10 @@ bool Buffer::resident(ByteRange range) const {
 
 template <typename Count>
 Bytes Buffer::sum_charges(ByteRange range, Count count) const {
-  Span s = touched(range);
+  check_range(range);
   if (small_) return 0;
   MutexLock lock(mutex_);
+  Span s = touched(range);
   Bytes sum = 0;
   for (size_t i = s.begin; i < s.end; ++i)
     if (count(extents_[i])) sum += charge_of(i);
@@ -145,10 +147,11 @@ Bytes Buffer::evictable_after_write(ByteRange range) const {
 
 std::pair<ByteRange, ByteRange> Buffer::read_modify(ByteRange range) const {
   std::pair<ByteRange, ByteRange> edges;
-  Span s = touched(range);
-  Span whole = covered(range);
+  check_range(range);
   if (small_) return edges;
   MutexLock lock(mutex_);
+  Span s = touched(range);
+  Span whole = covered(range);
   for (size_t i = s.begin; i < s.end; ++i) {
     if (i >= whole.begin && i < whole.end) {
       i = whole.end - 1;
@@ -184,10 +187,11 @@ bool Buffer::commit_pages(Span s) {
 }
 
 void Buffer::commit(ByteRange range, Reservation& from) {
-  Span s = touched(range);
+  check_range(range);
   if (small_) return;
-  Span whole = covered(range);
   MutexLock lock(mutex_);
+  Span s = touched(range);
+  Span whole = covered(range);
   Bytes need = 0;
   for (size_t i = s.begin; i < s.end; ++i) {
     const Extent& e = extents_[i];
@@ -221,16 +225,18 @@ Reservation Buffer::give_back(Span s, Take take) {
     while (i < s.end && take(extents_[i])) ++i;
     if (i == begin) continue;
     ByteRange pages{pages_of(begin).begin, pages_of(i - 1).end};
-    pool_->decommit_pages(base_ + pages.begin, pages.size());
     bytes += pages.size();
+    if (fine_) pages = with_page_tables(begin, i);
+    pool_->decommit_pages(base_ + pages.begin, pages.size());
   }
   return charge_.split(bytes);
 }
 
 Reservation Buffer::evict_reserved(ByteRange range) {
-  Span s = touched(range);
+  check_range(range);
   if (small_) return {};
   MutexLock lock(mutex_);
+  Span s = touched(range);
   return give_back(s, [](Extent& e) {
     if (e.state != ExtentState::kClean || e.pins != 0) return false;
     e.state = ExtentState::kSpilled;
@@ -283,6 +289,14 @@ bool Buffer::has_block() const {
   return base_ != nullptr;
 }
 
+Bytes Buffer::whole_bytes() const {
+  if (!small_) {
+    MutexLock lock(mutex_);
+    if (charge_.bytes() != 0) return pages_of(num_extents_ - 1).end;
+  }
+  return pool_->shape_of(size_).bytes;
+}
+
 bool Buffer::take_block() {
   MutexLock lock(mutex_);
   if (base_ != nullptr) return false;
@@ -310,9 +324,10 @@ void Buffer::ensure_address() {
 }
 
 Reservation Buffer::discard_reserved(ByteRange range) {
-  Span s = covered(range);
+  check_range(range);
   if (small_) return {};
   MutexLock lock(mutex_);
+  Span s = covered(range);
   return give_back(s, [this](Extent& e) NO_THREAD_SAFETY_ANALYSIS {
     if (e.state == ExtentState::kLoading || e.pins != 0) return false;
     bool had_pages = e.in_memory();
@@ -323,9 +338,10 @@ Reservation Buffer::discard_reserved(ByteRange range) {
 }
 
 void Buffer::mark_written(ByteRange range) {
-  Span s = touched(range);
+  check_range(range);
   if (small_) return;
   MutexLock lock(mutex_);
+  Span s = touched(range);
   for (size_t i = s.begin; i < s.end; ++i)
     PLIMSOLL_CHECK(extents_[i].in_memory(), Error,
                    "[Buffer::mark_written] expected extent {} to be resident", i);
@@ -338,11 +354,12 @@ void Buffer::mark_written(ByteRange range) {
 }
 
 Pin Buffer::pin(ByteRange range) {
-  Span s = touched(range);
+  check_range(range);
   if (small_) {
     small_pins_.fetch_add(1, std::memory_order_relaxed);
   } else {
     MutexLock lock(mutex_);
+    Span s = touched(range);
     for (size_t i = s.begin; i < s.end; ++i)
       PLIMSOLL_CHECK(extents_[i].in_memory(), Error,
                      "[Buffer::pin] expected extent {} of {} to be resident", i, num_extents_);
@@ -357,8 +374,8 @@ void Buffer::unpin(ByteRange range) noexcept {
     small_pins_.fetch_sub(1, std::memory_order_release);
     return;
   }
-  Span s = touched(range);
   MutexLock lock(mutex_);
+  Span s = touched(range);
   for (size_t i = s.begin; i < s.end; ++i) --extents_[i].pins;
 }
 
@@ -445,11 +462,12 @@ Block Buffer::abandon() noexcept {
 }
 
 std::vector<Buffer::Transfer> Buffer::begin_write(ByteRange range, SlotOwner* store) {
-  Span s = touched(range);
+  check_range(range);
   std::vector<Transfer> dirty;
   if (small_) return dirty;
-  dirty.reserve(s.end - s.begin);
   MutexLock lock(mutex_);
+  Span s = touched(range);
+  dirty.reserve(s.end - s.begin);
   PLIMSOLL_ASSERT(store_ == nullptr || store_ == store);
   store_ = store;
   for (size_t i = s.begin; i < s.end; ++i) {
@@ -483,11 +501,12 @@ void Buffer::abandon_write(size_t extent) noexcept {
 }
 
 std::vector<Buffer::Transfer> Buffer::begin_read(ByteRange range, Reservation& from) {
-  Span s = touched(range);
+  check_range(range);
   std::vector<Transfer> loads;
   if (small_) return loads;
-  loads.reserve(s.end - s.begin);
   MutexLock lock(mutex_);
+  Span s = touched(range);
+  loads.reserve(s.end - s.begin);
   Bytes need = 0;
   if (!prepaid_)
     for (size_t i = s.begin; i < s.end; ++i)
@@ -512,11 +531,19 @@ std::vector<Buffer::Transfer> Buffer::begin_read(ByteRange range, Reservation& f
   return loads;
 }
 
-Buffer::Look Buffer::look(size_t extent, ByteRange part) {
-  if (small_) return {ExtentState::kResident, pin(part)};
+Buffer::Look Buffer::look(ByteRange range) {
+  check_range(range);
+  if (small_)
+    return {.state = ExtentState::kResident, .part = range, .pin = pin(range), .checked = {}};
   MutexLock lock(mutex_);
+  const size_t extent = range.begin / extent_bytes_;
+  const ByteRange bytes = bytes_of(extent);
+  const Bytes unit = pool_->options().fine_extent_bytes;
+  const Bytes begin = round_down(range.begin - bytes.begin, unit);
+  const ByteRange checked{begin, std::min(begin + unit, bytes.size())};
+  const ByteRange part{range.begin, std::min(range.end, bytes.begin + checked.end)};
   Extent& e = extents_[extent];
-  Look result{e.state, {}};
+  Look result{.state = e.state, .part = part, .pin = {}, .checked = checked};
   if (e.in_memory()) {
     ++e.pins;
     references_.fetch_add(1, std::memory_order_relaxed);
@@ -529,9 +556,10 @@ Buffer::Look Buffer::look(size_t extent, ByteRange part) {
 }
 
 Bytes Buffer::dirty_bytes(ByteRange range) const {
-  Span s = touched(range);
+  check_range(range);
   if (small_) return 0;
   MutexLock lock(mutex_);
+  Span s = touched(range);
   Bytes sum = 0;
   for (size_t i = s.begin; i < s.end; ++i)
     if (extents_[i].state == ExtentState::kResident && !extents_[i].writing)

@@ -1,12 +1,13 @@
 // Bytes with an owner: one contiguous address range whose residency is kept per extent.
 //
 // The unit of residency, dirtiness and eviction is the *extent* (Pool::Options::extent_bytes; the
-// last one is shorter). Every range is in bytes of the buffer and is widened outward to whole
-// extents, except by commit and discard, which say otherwise. The rule for planners: a tile needs
-// all extents that it touches; an extent on the edge of two tiles is either kept between them or is
-// evicted and read again (both are right). A tile that overwrites bytes must `read` the spilled
-// extents that it covers partly and may `commit` those that it covers whole: read_modify(range)
-// names the former.
+// last one is shorter). A buffer with nothing in memory can be told to use *fine* extents
+// (Pool::Options::fine_extent_bytes), always in 4 KiB pages, so that tiles of it hold less. Every
+// range is in bytes of the buffer and is widened outward to whole extents, except by commit and
+// discard, which say otherwise. The rule for planners: a tile needs all extents that it touches; an
+// extent on the edge of two tiles is either kept between them or is evicted and read again (both
+// are right). A tile that overwrites bytes must `read` the spilled extents that it covers partly
+// and may `commit` those that it covers whole: read_modify(range) names the former.
 #pragma once
 
 #include <atomic>
@@ -48,6 +49,18 @@ class SlotOwner {
   virtual void free_slot(uint32_t slot) noexcept = 0;
   /// Keeps a slot's bytes where they are, even if it is freed meanwhile.
   virtual void hold_slot(uint32_t slot) noexcept = 0;
+  struct Parts {
+    uint32_t slot;   // what it holds is in
+    uint32_t count;  // parts: itself and the next count − 1 of `rests`
+  };
+  /// Cuts each slot into parts of `bytes`, the last one shorter: it keeps the first, new slots get
+  /// the others. False, and nothing changed, where somebody holds one of the slots or there is no
+  /// memory for records.
+  virtual bool split_slots(Pool& pool, std::span<const Parts> slots, Bytes bytes,
+                           std::span<uint32_t> rests) noexcept = 0;
+  /// The reverse: a slot takes over what its parts hold, which are no slots any more.
+  virtual bool join_slots(std::span<const Parts> slots,
+                          std::span<const uint32_t> rests) noexcept = 0;
 
  protected:
   ~SlotOwner() = default;
@@ -129,12 +142,17 @@ class Buffer {
   ByteRange all() const { return {0, size_}; }
   Pool& pool() const { return *pool_; }
 
-  // Extents.
+  // Extents. Both change with set_fine.
   size_t num_extents() const { return num_extents_; }
   Bytes extent_bytes() const { return extent_bytes_; }
   ExtentState extent_state(size_t extent) const;
   /// `range` widened to whole extents (clipped to size()).
   ByteRange widen(ByteRange range) const;
+  /// Goes over to fine extents, or back. False, and nothing changed, where it cannot: something of
+  /// it is in memory or on its way, or only a part was ever written.
+  bool set_fine(bool fine);
+  /// Fine extents that one is or can be cut into.
+  size_t fine_count(size_t extent) const { return fine_ ? 1 : fine_in(extent); }
   /// A slab block: resident for life, never evicted, charged by its slab.
   bool small() const { return small_; }
 
@@ -142,6 +160,9 @@ class Buffer {
   bool resident(ByteRange range) const;
   Bytes resident_bytes(ByteRange range) const;
   Bytes resident_bytes() const { return resident_bytes(all()); }
+  /// Charge when all of it is resident: in the pages that it has now, or as Pool::shape_of says
+  /// where it has none (a reader that loads it whole sets coarse extents first).
+  Bytes whole_bytes() const;
   /// Charge that making the range resident needs.
   Bytes bytes_missing(ByteRange range) const;
   /// Charge of spilled extents: what read() of the range would take and read.
@@ -233,13 +254,18 @@ class Buffer {
   ~Buffer() = default;
 
   void check_range(ByteRange range) const;
-  Span touched(ByteRange range) const;  // extents that overlap
-  Span covered(ByteRange range) const;  // extents that lie whole inside
+  Span touched(ByteRange range) const REQUIRES(mutex_);  // extents that overlap
+  Span covered(ByteRange range) const REQUIRES(mutex_);  // extents that lie whole inside
   ByteRange bytes_of(size_t extent) const;
   ByteRange pages_of(size_t extent) const;  // rounded up to pages
   Bytes charge_of(size_t extent) const { return pages_of(extent).size(); }
   std::byte* address_of(size_t extent) const { return base_ + extent * extent_bytes_; }
   void forget_backing(Extent& extent) noexcept REQUIRES(mutex_);
+  size_t fine_in(size_t coarse) const;  // fine extents in a coarse one
+  bool can_change_extents(bool fine) const REQUIRES(mutex_);
+  bool split_extents() REQUIRES(mutex_);
+  bool join_extents() REQUIRES(mutex_);
+  ByteRange with_page_tables(size_t begin, size_t end) const REQUIRES(mutex_);
   /// Gives back the pages of the extents of `span` that `take` changes (it returns true for them),
   /// in runs, and their charge.
   template <typename Take>
@@ -280,23 +306,28 @@ class Buffer {
   std::vector<Transfer> begin_read(ByteRange range, Reservation& from);
   struct Look {
     ExtentState state;
-    Pin pin;                  // where it is in memory
+    ByteRange part;           // of the range, as far as one state and one checksum go
+    Pin pin;                  // of the part, where it is in memory
     uint32_t slot = kNoSlot;  // where it is spilled to the store: held
+    ByteRange checked;        // of the slot: what the checksum is of
   };
-  Look look(size_t extent, ByteRange part);
+  /// The beginning of a range that is not empty.
+  Look look(ByteRange range);
   void finish_read(size_t extent, bool ok) noexcept;
 
   Pool* const pool_;
   const Bytes size_;
   std::byte* base_ = nullptr;
   Bytes block_bytes_ = 0;  // length of the address range
+  // Change under the lock, and only while nothing is in memory or moving.
   Bytes extent_bytes_ = 0;
   Bytes page_bytes_ = 0;  // 4 KiB, or 2 MiB in huge-page arenas
   size_t num_extents_ = 1;
+  bool huge_ = false;
+  bool fine_ = false;
   Slab* slab_ = nullptr;    // of a small buffer
   Arena* arena_ = nullptr;  // of any other
   bool small_ = false;
-  bool huge_ = false;
   std::atomic<uint32_t> references_{1};
   std::atomic<uint32_t> exports_{0};
   std::atomic<uint32_t> small_pins_{0};

@@ -15,20 +15,28 @@ namespace {
 // Extent tables are heap blocks: 16 bytes of the heap's own, in units of a cache line.
 constexpr Bytes kHeapRounding = 64;
 
+Pool::Options checked(Pool::Options o) {
+  PLIMSOLL_CHECK(std::has_single_bit(o.extent_bytes) && o.extent_bytes >= BlockAllocator::kPage,
+                 ValueError, "[Pool] expected extents of a power of two from 4 KiB, got {} bytes",
+                 o.extent_bytes);
+  PLIMSOLL_CHECK(std::has_single_bit(o.slab_threshold) && o.slab_threshold <= 128 * kKiB,
+                 ValueError,
+                 "[Pool] expected a slab threshold of a power of two up to 128 KiB, got {} bytes",
+                 o.slab_threshold);
+  const Bytes fine = o.fine_extent_bytes;
+  if (!std::has_single_bit(fine) || fine < BlockAllocator::kPage || fine >= o.extent_bytes ||
+      o.extent_bytes / fine > Pool::kMostFine)
+    o.fine_extent_bytes = o.extent_bytes;
+  return o;
+}
+
 }  // namespace
 
 Pool::Pool(Ledger& ledger, device::Resource& resource, FaultPlan* faults)
     : Pool(ledger, resource, faults, Options{}) {}
 
 Pool::Pool(Ledger& ledger, device::Resource& resource, FaultPlan* faults, Options options)
-    : ledger_(ledger), options_(options) {
-  PLIMSOLL_CHECK(std::has_single_bit(options.extent_bytes) && options.extent_bytes >= 4 * kKiB,
-                 ValueError, "[Pool] expected extents of a power of two from 4 KiB, got {} bytes",
-                 options.extent_bytes);
-  PLIMSOLL_CHECK(
-      std::has_single_bit(options.slab_threshold) && options.slab_threshold <= 128 * kKiB,
-      ValueError, "[Pool] expected a slab threshold of a power of two up to 128 KiB, got {} bytes",
-      options.slab_threshold);
+    : ledger_(ledger), options_(checked(options)) {
   metadata_ = std::make_unique<MetadataArena>(ledger, resource, faults);
   blocks_ = std::make_unique<BlockAllocator>(ledger, resource, *metadata_, faults,
                                              options.arena_bytes, options.cache_limit);
@@ -47,13 +55,14 @@ BlockShape Pool::shape_of(Bytes size) const {
   if (size < options_.slab_threshold) {
     uint32_t cls = SlabSet::class_of(size);
     s.small = true;
-    s.bytes = s.extent_bytes = SlabSet::block_bytes(cls);
+    s.bytes = s.extent_bytes = s.fine_extent_bytes = SlabSet::block_bytes(cls);
     s.slab_bytes = SlabSet::slab_bytes(cls);
     s.slab_blocks = static_cast<uint32_t>(s.slab_bytes / s.bytes);
     return s;
   }
   constexpr Bytes kHuge = BlockAllocator::kHugePage;
   s.extent_bytes = options_.extent_bytes;
+  s.fine_extent_bytes = options_.fine_extent_bytes;
   Bytes huge_bytes = round_up(size, kHuge);
   // Whole huge pages only where they waste at most an eighth.
   s.huge = options_.huge_pages && options_.extent_bytes >= kHuge && size >= kHuge / 2 &&
@@ -150,7 +159,7 @@ Bytes Pool::table_of(Bytes size) const { return table_bytes(extents_of(size)); }
 
 size_t Pool::extents_of(Bytes size) const {
   BlockShape shape = shape_of(size);
-  return shape.small ? 1 : (size + shape.extent_bytes - 1) / shape.extent_bytes;
+  return shape.small ? 1 : (size + shape.fine_extent_bytes - 1) / shape.fine_extent_bytes;
 }
 
 Bytes Pool::header_growth(size_t buffers, size_t slabs) const {
@@ -158,7 +167,7 @@ Bytes Pool::header_growth(size_t buffers, size_t slabs) const {
 }
 
 bool Pool::make_table(Buffer* buffer) noexcept {
-  size_t n = buffer->num_extents_;
+  size_t n = extents_of(buffer->size_);
   if (n == 1) return true;
   auto charge = blocks_->reserve(table_bytes(n), Tag::kMetadata);
   if (!charge) return false;

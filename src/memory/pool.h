@@ -31,6 +31,7 @@ struct BlockShape {
   Bytes slab_bytes = 0;      // small only: the slab it lives in
   uint32_t slab_blocks = 0;  // small only: blocks in one slab
   Bytes extent_bytes = 0;
+  Bytes fine_extent_bytes = 0;
 };
 
 struct PinnedBy {
@@ -41,9 +42,12 @@ struct PinnedBy {
 /// Thread-safe. Outlives its buffers.
 class Pool {
  public:
+  static constexpr size_t kMostFine = 4;  // fine extents in a coarse one
   struct Options {
     Bytes slab_threshold = 64 * kKiB;  // smaller buffers come from slabs (a power of two)
     Bytes extent_bytes = 2 * kMiB;     // power of two ≥ 4 KiB; huge pages only from 2 MiB up
+    /// Of Buffer::set_fine: a half or a quarter of it; anything else means the same size.
+    Bytes fine_extent_bytes = 512 * kKiB;
     bool huge_pages = true;
     Bytes arena_bytes = 64 * kMiB;  // address space asked for at once
     Bytes cache_limit = Ledger::kNoLimit;
@@ -84,7 +88,7 @@ class Pool {
   Bytes metadata_of(Bytes size) const;
   /// Charge of the extent table alone.
   Bytes table_of(Bytes size) const;
-  size_t extents_of(Bytes size) const;
+  size_t extents_of(Bytes size) const;  // fine ones
   /// Charge of the chunks that the headers of so many more buffers and slabs need.
   Bytes header_growth(size_t buffers, size_t slabs) const;
 

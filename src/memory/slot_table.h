@@ -9,19 +9,18 @@
 
 #include "base/bytes.h"
 #include "memory/ledger.h"
+#include "memory/pool.h"
 #include "memory/spill_space.h"
 
 namespace plimsoll::memory {
 
-class Pool;
-
 /// Where the bytes of one extent are.
 struct Slot {
   Fragments where;
-  uint64_t sum = 0;
-  uint32_t readers = 0;
-  uint32_t next = 0;  // of a free slot: the next free one
-  bool dead = false;  // freed while readers were at it
+  std::array<uint32_t, Pool::kMostFine> sums{};  // of each fine extent
+  uint32_t readers : 31 = 0;
+  uint32_t dead : 1 = 0;  // freed while readers were at it
+  uint32_t next = 0;      // of a free slot: the next free one
 };
 
 /// Not thread-safe: the store's lock guards it. Slots come in chunks that never move; all of them

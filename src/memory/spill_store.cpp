@@ -29,6 +29,12 @@ constexpr Bytes kBlock = 4 * kKiB;
 /// What one extent takes in the file: its bytes in whole 4 KiB blocks.
 Bytes file_bytes(ByteRange bytes) { return round_up(bytes.size(), kBlock); }
 
+/// Half as many bits: records of what is spilled are counted in every floor.
+uint32_t folded_checksum(std::span<const std::byte> bytes) {
+  const uint64_t sum = checksum(bytes);
+  return static_cast<uint32_t>(sum ^ sum >> 32);
+}
+
 }  // namespace
 
 // What went wrong in a job, by value: the waiting thread raises an exception of its own.
@@ -108,9 +114,15 @@ struct SpillStore::Impl final : SlotOwner {
   void free_slot(uint32_t slot) noexcept override;
   void hold_slot(uint32_t slot) noexcept override;
   void unhold_slot(uint32_t slot) noexcept;
+  bool split_slots(Pool& pool, std::span<const Parts> parts, Bytes bytes,
+                   std::span<uint32_t> rests) noexcept override;
+  bool join_slots(std::span<const Parts> parts, std::span<const uint32_t> rests) noexcept override;
+  static Fragments cut(const Fragments& where, ByteRange part);
 
   void write_piece(Buffer& buffer, const Piece& piece);
   void read_piece(Buffer& buffer, const Piece& piece, std::byte* to);
+  /// Bytes `part` of what the slot holds; it begins where a checksum does.
+  void read_slot(uint32_t slot, ByteRange part, Bytes unit, std::byte* to);
   void write_job(BufferRef buffer, std::span<const Piece> pieces, Ticket::State& state);
   void read_job(BufferRef buffer, std::span<const Piece> pieces, Ticket::State& state);
   template <typename Run>
@@ -186,6 +198,82 @@ void SpillStore::Impl::unhold_slot(uint32_t id) noexcept {
   if (--slots[id].readers == 0 && slots[id].dead) drop_slot(id);
 }
 
+Fragments SpillStore::Impl::cut(const Fragments& where, ByteRange part) {
+  Fragments result;
+  Bytes at = 0;
+  for (const Fragment& f : where) {
+    const Bytes begin = std::max(part.begin, at), end = std::min(part.end, at + f.size);
+    if (begin < end) result.push_back({f.offset + (begin - at), end - begin});
+    at += f.size;
+  }
+  return result;
+}
+
+bool SpillStore::Impl::split_slots(Pool& pool, std::span<const Parts> parts, Bytes bytes,
+                                   std::span<uint32_t> rests) noexcept {
+  MutexLock lock(mutex);
+  size_t made = 0;
+  std::vector<Fragments> firsts;
+  try {
+    for (const Parts& p : parts) {
+      if (slots[p.slot].readers != 0) throw std::bad_alloc();
+      firsts.push_back(cut(slots[p.slot].where, {0, bytes}));
+      for (uint32_t i = 1; i < p.count; ++i) {
+        const Bytes end = i + 1 == p.count ? ~Bytes{0} : (i + 1) * bytes;
+        Fragments where = cut(slots[p.slot].where, {i * bytes, end});
+        rests[made] = slots.take(pool);
+        slots[rests[made++]].where = std::move(where);
+      }
+    }
+  } catch (const std::bad_alloc&) {
+    while (made > 0) slots.give(rests[--made]);
+    return false;
+  }
+  for (size_t k = 0, rest = 0; k < parts.size(); ++k) {
+    Slot& first = slots[parts[k].slot];
+    for (uint32_t i = 1; i < parts[k].count; ++i)
+      slots[rests[rest++]].sums[0] = std::exchange(first.sums[i], 0u);
+    if (parts[k].count > 1) first.where = std::move(firsts[k]);
+  }
+  return true;
+}
+
+bool SpillStore::Impl::join_slots(std::span<const Parts> parts,
+                                  std::span<const uint32_t> rests) noexcept {
+  MutexLock lock(mutex);
+  try {
+    size_t rest = 0;
+    for (const Parts& p : parts) {
+      size_t fragments = slots[p.slot].where.size();
+      uint32_t readers = slots[p.slot].readers;
+      for (uint32_t i = 1; i < p.count; ++i, ++rest) {
+        fragments += slots[rests[rest]].where.size();
+        readers += slots[rests[rest]].readers;
+      }
+      if (readers != 0) return false;
+      slots[p.slot].where.reserve(fragments);
+    }
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  size_t rest = 0;
+  for (const Parts& p : parts) {
+    Slot& whole = slots[p.slot];
+    for (uint32_t i = 1; i < p.count; ++i, ++rest) {
+      whole.sums[i] = slots[rests[rest]].sums[0];
+      for (const Fragment& f : slots[rests[rest]].where) {
+        Fragment& last = whole.where.back();
+        if (last.offset + last.size == f.offset)
+          last.size += f.size;
+        else
+          whole.where.push_back(f);
+      }
+      slots.give(rests[rest]);
+    }
+  }
+  return true;
+}
+
 void SpillStore::Impl::write_piece(Buffer& buffer, const Piece& piece) {
   ByteRange bytes = buffer.bytes_of(piece.extent);
   if (piece.slot == Buffer::kNoSlot) {
@@ -201,7 +289,10 @@ void SpillStore::Impl::write_piece(Buffer& buffer, const Piece& piece) {
     to = file.get();
     where = slots[piece.slot].where;
   }
-  uint64_t sum = checksum({at, bytes.size()});
+  decltype(Slot::sums) sums{};
+  const Bytes unit = buffer.pool().options().fine_extent_bytes;
+  for (Bytes i = 0; i * unit < bytes.size(); ++i)
+    sums[i] = folded_checksum({at + i * unit, std::min(unit, bytes.size() - i * unit)});
   for (const Fragment& f : where) {
     write_all(*to, {at, f.size}, f.offset);
     to->drop_cache(f.offset, f.size);
@@ -210,7 +301,7 @@ void SpillStore::Impl::write_piece(Buffer& buffer, const Piece& piece) {
   }
   written.fetch_add(file_bytes(bytes), std::memory_order_relaxed);
   MutexLock lock(mutex);
-  slots[piece.slot].sum = sum;
+  slots[piece.slot].sums = sums;
 }
 
 void SpillStore::Impl::read_piece(Buffer& buffer, const Piece& piece, std::byte* to) {
@@ -220,28 +311,40 @@ void SpillStore::Impl::read_piece(Buffer& buffer, const Piece& piece, std::byte*
     read_from_sources.fetch_add(bytes.size(), std::memory_order_relaxed);
     return;
   }
+  read_slot(piece.slot, {0, bytes.size()}, buffer.pool().options().fine_extent_bytes, to);
+}
+
+void SpillStore::Impl::read_slot(uint32_t slot, ByteRange part, Bytes unit, std::byte* to) {
   File* from;
   Fragments where;
-  uint64_t expected;
+  decltype(Slot::sums) expected;
   {
     MutexLock lock(mutex);
     from = file.get();
-    where = slots[piece.slot].where;
-    expected = slots[piece.slot].sum;
+    where = slots[slot].where;
+    expected = slots[slot].sums;
   }
   std::byte* at = to;
+  Bytes skip = part.begin, left = file_bytes(part);
   for (const Fragment& f : where) {
-    read_exact(*from, {at, f.size}, f.offset);
-    from->drop_cache(f.offset, f.size);
-    at += f.size;
+    const Bytes skipped = std::min(skip, f.size);
+    skip -= skipped;
+    const Bytes n = std::min(f.size - skipped, left);
+    if (n == 0) continue;
+    read_exact(*from, {at, n}, f.offset + skipped);
+    from->drop_cache(f.offset + skipped, n);
+    at += n;
+    left -= n;
     read_requests.fetch_add(1, std::memory_order_relaxed);
   }
-  read.fetch_add(file_bytes(bytes), std::memory_order_relaxed);
-  if (checksum({to, bytes.size()}) != expected)
-    throw IoError(fmt::format("[spill] expected the bytes that were written at offset {} of the "
-                              "spill file, got others (checksum mismatch); check the disk",
-                              where.front().offset),
-                  EIO);
+  read.fetch_add(file_bytes(part), std::memory_order_relaxed);
+  for (Bytes begin = part.begin; begin < part.end; begin += unit)
+    if (folded_checksum({to + (begin - part.begin), std::min(unit, part.end - begin)}) !=
+        expected[begin / unit])
+      throw IoError(fmt::format("[spill] expected the bytes that were written at offset {} of the "
+                                "spill file, got others (checksum mismatch); check the disk",
+                                where.front().offset),
+                    EIO);
 }
 
 void SpillStore::Impl::write_job(BufferRef buffer, std::span<const Piece> pieces,
@@ -417,17 +520,16 @@ void SpillStore::wait_all() { impl_->queue.drain(); }
 void SpillStore::copy_out(const BufferRef& buffer, ByteRange range, std::byte* to) {
   Impl& impl = *impl_;
   Buffer& b = *buffer;
-  Buffer::Span span = b.touched(range);
-  for (size_t i = span.begin; i < span.end; ++i) {
-    ByteRange whole = b.small_ ? b.all() : b.bytes_of(i);
-    ByteRange part{std::max(range.begin, whole.begin), std::min(range.end, whole.end)};
-    std::byte* target = to + (part.begin - range.begin);
-    Buffer::Look look = b.look(i, part);
+  for (Bytes begin = range.begin; begin < range.end;) {
+    std::byte* target = to + (begin - range.begin);
+    Buffer::Look look = b.look({begin, range.end});
     while (look.state == ExtentState::kLoading) {
       // Rare: another thread's read is at it, and only its ticket tells when it ends.
       if (!impl.queue.run_one()) std::this_thread::sleep_for(std::chrono::microseconds(50));
-      look = b.look(i, part);
+      look = b.look({begin, range.end});
     }
+    const ByteRange part = look.part;
+    begin = part.end;
     if (look.pin) {
       std::memcpy(target, look.pin.data(), part.size());
     } else if (look.state == ExtentState::kEmpty) {
@@ -444,12 +546,13 @@ void SpillStore::copy_out(const BufferRef& buffer, ByteRange range, std::byte* t
       } hold{impl, look.slot};
       impl.check_process();
       auto staging = b.pool().try_make_resident(
-          std::max(file_bytes(whole), b.pool().options().slab_threshold), Tag::kStaging);
+          std::max(file_bytes(look.checked), b.pool().options().slab_threshold), Tag::kStaging);
       PLIMSOLL_CHECK(staging, OutOfMemory, "[spill] expected {} of staging, got a refusal",
-                     format_bytes(file_bytes(whole)));
+                     format_bytes(file_bytes(look.checked)));
       Pin pin = (*staging)->pin();
-      impl.read_piece(b, {i, look.slot}, pin.data());
-      std::memcpy(target, pin.data() + (part.begin - whole.begin), part.size());
+      const Bytes unit = b.pool().options().fine_extent_bytes;
+      impl.read_slot(look.slot, look.checked, unit, pin.data());
+      std::memcpy(target, pin.data() + part.begin % unit, part.size());
     }
   }
 }

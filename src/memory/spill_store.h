@@ -109,7 +109,7 @@ class SpillStore {
   void wait_all();
 
   /// Copies bytes out of a buffer whatever the state of its extents (kEmpty: zeros), through one
-  /// extent of charged staging; residency does not change. For repr, NumPy and strided sweeps.
+  /// fine extent of charged staging; residency does not change. For repr, NumPy and strided sweeps.
   /// Raises OutOfMemory where the staging is refused, IoError where reading fails.
   void copy_out(const BufferRef& buffer, ByteRange range, std::byte* to);
 

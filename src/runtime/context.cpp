@@ -92,7 +92,10 @@ ContextOptions ContextOptions::from_environment() {
   if (auto bytes = bytes_in_environment("PLIMSOLL_SPILL_LIMIT")) o.spill_limit = *bytes;
   // For tests: small shapes exercise everything where blocks and extents are small.
   if (auto bytes = bytes_in_environment("PLIMSOLL_SLAB_THRESHOLD")) o.pool.slab_threshold = *bytes;
-  if (auto bytes = bytes_in_environment("PLIMSOLL_EXTENT_BYTES")) o.pool.extent_bytes = *bytes;
+  if (auto bytes = bytes_in_environment("PLIMSOLL_EXTENT_BYTES")) {
+    o.pool.extent_bytes = *bytes;
+    o.pool.fine_extent_bytes = std::max<Bytes>(*bytes / 4, 4 * kKiB);
+  }
   if (auto text = environment("PLIMSOLL_PRESSURE")) set_pressure(*text, o);
   if (auto text = environment("PLIMSOLL_FAULTS"); text && *text != "0") {
     static FaultPlan* faults = new FaultPlan;  // never destroyed, like the Context that asks it
@@ -287,7 +290,8 @@ void Context::write_out(const array& a, memory::FileSink& sink) {
   PLIMSOLL_CHECK(small || contiguous, Error,
                  "[save] expected a row-contiguous array, got a strided view of {}; copy it first",
                  format_bytes(total));
-  const Bytes piece = std::min<Bytes>(total, pool_->options().extent_bytes);
+  const Bytes piece =
+      contiguous ? std::min<Bytes>(total, pool_->options().fine_extent_bytes) : total;
   plan::Plan none;
   EvaluationReport report;
   Machine machine{*backend_, *pool_, *store_, {}, interrupt_poll_};
@@ -443,7 +447,7 @@ Bytes charge_of(const memory::Pool& pool, Bytes bytes) {
 }
 
 Bytes store_staging(const memory::Pool& pool) {
-  return 2 * pool.options().extent_bytes + pool.header_growth(1, 0);
+  return 2 * pool.options().fine_extent_bytes + pool.header_growth(1, 0);
 }
 
 void write_constant(const TileConstant& c, std::byte* out) {
@@ -484,19 +488,22 @@ void Context::copy_out(const graph::Node& node, void* out) {
   ElementSpan span = element_span(node.shape, s.layout);
   ByteRange range{static_cast<Bytes>(span.first) * item, static_cast<Bytes>(span.last + 1) * item};
   if (is_row_contiguous(node.shape, s.layout.strides)) return store_->copy_out(s.buffer, range, to);
-  const Bytes piece = std::min<Bytes>(range.size(), pool_->options().extent_bytes);
+  Bytes piece = std::min<Bytes>(range.size(), pool_->options().extent_bytes);
   if (forked) {
     std::vector<std::byte> own(piece);
     return copy_strided(*store_, s.buffer, node.shape, s.layout, item, {own.data(), piece}, to);
   }
-  const Bytes charged = charge_of(*pool_, piece);
-  make_room(charged + store_staging(*pool_));
+  make_room(charge_of(*pool_, piece) + store_staging(*pool_));
   auto staging = pool_->try_make_resident(piece, memory::Tag::kStaging);
+  if (!staging) {
+    piece = std::min(piece, pool_->options().fine_extent_bytes);
+    staging = pool_->try_make_resident(piece, memory::Tag::kStaging);
+  }
   PLIMSOLL_CHECK(
       staging, OutOfMemory,
       "[copy] expected {} to read a strided array through, got a refusal under the limit "
       "of {}; raise the limit",
-      format_bytes(charged), format_bytes(ledger_.limit()));
+      format_bytes(charge_of(*pool_, piece)), format_bytes(ledger_.limit()));
   memory::Pin pin = (*staging)->pin();
   copy_strided(*store_, s.buffer, node.shape, s.layout, item, {pin.data(), piece}, to);
 }
@@ -525,6 +532,7 @@ void Context::copy_out(const graph::Node& node, ByteRange range, void* out) {
 
 void Context::make_resident(const memory::BufferRef& buffer) {
   if (buffer->resident(buffer->all())) return;
+  buffer->set_fine(false);
   Bytes limit = admit().limit, staging = 2 * pool_->options().extent_bytes;
   Bytes need = pool_->shape_of(buffer->size()).bytes + staging;
   if (ledger_.available() < need) evict_to(limit > need ? limit - need : 0);

@@ -202,7 +202,7 @@ TEST_F(PoolTest, MakeTakesAddressesButNoPages) {
   auto b = pool.make(8 * kGiB);
   EXPECT_EQ(b->resident_bytes(), 0u);
   EXPECT_EQ(ledger.used(Tag::kBuffer), 0u);
-  EXPECT_LT(ledger.used(), 256 * kKiB);
+  EXPECT_LT(ledger.used(), 320 * kKiB);
   EXPECT_EQ(b->bytes_missing({0, 1}), b->bytes_missing({0, 2 * kMiB}));
   EXPECT_THROW((void)b->pin({0, 1}), Error);
 }

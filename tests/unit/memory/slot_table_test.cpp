@@ -18,11 +18,11 @@ TEST(SlotTable, IsChargedWhatItSaid) {
     const Bytes said = table.growth(count), before = ledger.used();
     for (size_t i = 0; i < count; ++i) {
       slots.push_back(table.take(pool));
-      table[slots.back()].sum = slots.back();
+      table[slots.back()].sums[0] = slots.back();
     }
     EXPECT_EQ(ledger.used(Tag::kMetadata), before + said);
   }
-  for (uint32_t s : slots) EXPECT_EQ(table[s].sum, s);
+  for (uint32_t s : slots) EXPECT_EQ(table[s].sums[0], s);
   for (uint32_t s : slots) table.give(s);
   EXPECT_EQ(ledger.used(), 0u);
 }
