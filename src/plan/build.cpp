@@ -156,7 +156,7 @@ class Builder::Pass {
       if (!fresh) return it->second;
     }
     plan_.values.push_back({.nbytes = buffer.size(),
-                            .bytes = builder_.pool_.shape_of(buffer.size()).bytes,
+                            .bytes = buffer.whole_bytes(),
                             .node = info.node,
                             .buffer = storage.buffer.get(),
                             .small = buffer.small(),
@@ -174,7 +174,7 @@ class Builder::Pass {
     for (const graph::Storage& s : *info.node->outputs) {
       memory::Buffer& buffer = *s.buffer;
       plan_.values.push_back({.nbytes = buffer.size(),
-                              .bytes = builder_.pool_.shape_of(buffer.size()).bytes,
+                              .bytes = buffer.whole_bytes(),
                               .node = info.node,
                               .buffer = &buffer,
                               .kept = true,
@@ -599,10 +599,10 @@ ValueId find_donor(const Plan& plan, StepId s) {
     const Operand& in = inputs[k];
     const Value& v = plan.values[in.value];
     bool dies = v.last_use == s && !v.kept && (v.producer != kNone || v.donatable);
-    bool same_bytes = v.nbytes == plan.values[out.value].nbytes && in.form->contiguous &&
-                      in.form->layout.offset == 0 &&
-                      size_of(in.form->dtype) == size_of(out.form->dtype) &&
-                      in.form->shape == out.form->shape;
+    bool same_bytes =
+        v.nbytes == plan.values[out.value].nbytes && v.bytes == plan.values[out.value].bytes &&
+        in.form->contiguous && in.form->layout.offset == 0 &&
+        size_of(in.form->dtype) == size_of(out.form->dtype) && in.form->shape == out.form->shape;
     auto is_it = [&](const Operand& o) { return o.value == in.value; };
     if (dies && same_bytes && !v.pinned && std::count_if(inputs.begin(), inputs.end(), is_it) == 1)
       return in.value;

@@ -31,9 +31,15 @@ int64_t multiple(int64_t n, int64_t grain) { return std::max(grain, n / grain * 
 
 }  // namespace
 
-Nest NestShaper::single(StepId step, std::span<const int> axes, std::span<const int64_t> tiles) {
+bool NestShaper::has_fine() const {
+  return pool_.options().fine_extent_bytes < pool_.options().extent_bytes;
+}
+
+Nest NestShaper::single(StepId step, std::span<const int> axes, std::span<const int64_t> tiles,
+                        bool fine) {
   const Tiling& tiling = tiling_of(plan_, step);
   Nest nest;
+  nest.fine = fine && has_fine();
   nest.body = {step};
   for (size_t l = 0; l < axes.size(); ++l) {
     const TileAxis& axis = tiling[axes[l]];
@@ -90,7 +96,7 @@ Bytes NestShaper::least(StepId s) {
   // Tiles of single elements in many loops are many: they count only where they save much.
   Bytes few = best;
   for (const std::vector<int>& some : choices_of_loops(s)) {
-    Bytes need = single(s, some, grains_of(tiling, some)).working_set();
+    Bytes need = single(s, some, grains_of(tiling, some), true).working_set();
     if (some.size() == 1) few = std::min(few, need);
     best = std::min(best, need);
   }
@@ -98,7 +104,8 @@ Bytes NestShaper::least(StepId s) {
 }
 
 // The largest outer tile for each of a few inner ones, by what it moves.
-std::shared_ptr<Nest> NestShaper::fit_axes(StepId step, std::span<const int> axes, Bytes budget) {
+std::shared_ptr<Nest> NestShaper::fit_axes(StepId step, std::span<const int> axes, Bytes budget,
+                                           bool fine) {
   const Tiling& tiling = tiling_of(plan_, step);
   const TileAxis& outer = tiling[axes[0]];
   std::shared_ptr<Nest> best;
@@ -111,7 +118,7 @@ std::shared_ptr<Nest> NestShaper::fit_axes(StepId step, std::span<const int> axe
     while (low < high) {  // the most grains that fit
       int64_t middle = low + (high - low + 1) / 2;
       tiles[0] = std::min(middle * outer.grain, outer.extent);
-      Nest nest = single(step, axes, std::span(tiles).first(axes.size()));
+      Nest nest = single(step, axes, std::span(tiles).first(axes.size()), fine);
       if (nest.working_set() <= budget)
         low = middle;
       else
@@ -119,7 +126,7 @@ std::shared_ptr<Nest> NestShaper::fit_axes(StepId step, std::span<const int> axe
     }
     if (low > 0) {
       tiles[0] = std::min(low * outer.grain, outer.extent);
-      Nest nest = single(step, axes, std::span(tiles).first(axes.size()));
+      Nest nest = single(step, axes, std::span(tiles).first(axes.size()), fine);
       if (!best || cost_of(nest) < cost_of(*best)) best = std::make_shared<Nest>(std::move(nest));
     }
     if (axes.size() == 1 || inner >= inner_extent) break;
@@ -137,7 +144,7 @@ void NestShaper::align_outer(StepId step, std::span<const int> axes, Bytes budge
     const int64_t larger = (best.loops[0].tile / outer.grain / p + 1) * p * outer.grain;
     if (larger >= outer.extent) return;
     tiles[0] = larger;
-    Nest nest = single(step, axes, tiles);
+    Nest nest = single(step, axes, tiles, best.fine);
     if (nest.working_set() <= budget && cost_of(nest) < cost_of(best)) best = std::move(nest);
   }
 }
@@ -146,14 +153,22 @@ std::shared_ptr<Nest> NestShaper::smallest(StepId step) {
   std::vector<int> axes = order_of_loops(step);
   const bool empty = num_elements(plan_.outputs(plan_.steps[step])[0].form->shape) == 0;
   if (axes.empty() || empty) return nullptr;  // other axes of what is empty may have any length
-  return std::make_shared<Nest>(single(step, axes, grains_of(tiling_of(plan_, step), axes)));
+  return std::make_shared<Nest>(single(step, axes, grains_of(tiling_of(plan_, step), axes), true));
+}
+
+// Turns that move much less than an extent: rows that straddle extents leave room for no other.
+bool NestShaper::splits_hairs(const Nest& nest) const {
+  return static_cast<double>(nest.read + nest.written) <
+         static_cast<double>(num_turns(nest)) * static_cast<double>(pool_.options().extent_bytes) /
+             4;
 }
 
 // Loops at their smallest tiles, then doubled one after the other, the one that saves most first.
-std::shared_ptr<Nest> NestShaper::grow(StepId step, std::span<const int> axes, Bytes budget) {
+std::shared_ptr<Nest> NestShaper::grow(StepId step, std::span<const int> axes, Bytes budget,
+                                       bool fine) {
   const Tiling& tiling = tiling_of(plan_, step);
   std::vector<int64_t> tiles = grains_of(tiling, axes);
-  auto best = std::make_shared<Nest>(single(step, axes, tiles));
+  auto best = std::make_shared<Nest>(single(step, axes, tiles, fine));
   if (best->working_set() > budget) return nullptr;
   for (bool grew = true; grew;) {
     grew = false;
@@ -163,7 +178,7 @@ std::shared_ptr<Nest> NestShaper::grow(StepId step, std::span<const int> axes, B
       if (tiles[l] >= tiling[axes[l]].extent) continue;
       std::vector<int64_t> more = tiles;
       more[l] = std::min(2 * more[l], tiling[axes[l]].extent);
-      auto larger = std::make_shared<Nest>(single(step, axes, more));
+      auto larger = std::make_shared<Nest>(single(step, axes, more, fine));
       if (larger->working_set() > budget || (next && cost_of(*larger) >= cost_of(*next))) continue;
       next = std::move(larger);
       which = l;
@@ -176,9 +191,7 @@ std::shared_ptr<Nest> NestShaper::grow(StepId step, std::span<const int> axes, B
   return best;
 }
 
-std::shared_ptr<Nest> NestShaper::fit(StepId step, Bytes budget) {
-  const std::vector<int> axes = order_of_loops(step);
-  const Tiling& tiling = tiling_of(plan_, step);
+std::shared_ptr<Nest> NestShaper::quickest(StepId step, Bytes budget, bool fine) {
   std::shared_ptr<Nest> best;
   double least = 0;
   Bytes once = 0;  // what moves where no byte moves twice
@@ -187,7 +200,7 @@ std::shared_ptr<Nest> NestShaper::fit(StepId step, Bytes budget) {
   // Half for the tile leaves the rest for what is under way, so that reading, running and writing
   // overlap; all of it moves fewer bytes.
   for (bool overlap : {true, false}) {
-    if (best && best->read + best->written <= once) break;
+    if (best && best->read + best->written <= once && !splits_hairs(*best)) break;
     const Bytes part = overlap ? budget / 2 : budget;
     auto consider = [&](std::shared_ptr<Nest> nest) {
       if (!nest) return;
@@ -197,7 +210,19 @@ std::shared_ptr<Nest> NestShaper::fit(StepId step, Bytes budget) {
       best = std::move(nest);
     };
     for (const std::vector<int>& some : choices_of_loops(step))
-      consider(some.size() <= 2 ? fit_axes(step, some, part) : grow(step, some, part));
+      consider(some.size() <= 2 ? fit_axes(step, some, part, fine) : grow(step, some, part, fine));
+  }
+  return best;
+}
+
+std::shared_ptr<Nest> NestShaper::fit(StepId step, Bytes budget) {
+  const Tiling& tiling = tiling_of(plan_, step);
+  std::shared_ptr<Nest> best = quickest(step, budget, false);
+  if (has_fine() && (!best || splits_hairs(*best))) {
+    std::shared_ptr<Nest> fine = quickest(step, budget, true);
+    const bool slow =
+        best && fine && 2 * seconds_of(step, *fine, false) < seconds_of(step, *best, false);
+    if (!best || slow) best = std::move(fine);
   }
   if (!best) return nullptr;
   if (best->loops.size() == 1 && best->loops[0].trips() < kFewestTurns) {

@@ -8,15 +8,17 @@
 namespace plimsoll::plan {
 namespace {
 
-/// Extents that have a place in the spill store; with `dirty`, also those that could get one.
-size_t in_store(const memory::Buffer& buffer, bool dirty) {
+/// Extents that have a place in the spill store; with `dirty`, also those that could get one, and
+/// with `fine` what they can be cut into.
+size_t in_store(const memory::Buffer& buffer, bool dirty, bool fine) {
   using memory::ExtentState;
   if (buffer.small()) return 0;
   size_t count = 0;
   for (size_t i = 0; i < buffer.num_extents(); ++i) {
     const ExtentState state = buffer.extent_state(i);
     if (state == ExtentState::kEmpty) continue;
-    count += state == ExtentState::kResident ? dirty : !buffer.has_source();
+    const bool counts = state == ExtentState::kResident ? dirty : !buffer.has_source();
+    if (counts) count += fine ? buffer.fine_count(i) : 1;
   }
   return count;
 }
@@ -36,7 +38,7 @@ class Count {
       if (!plan.values[v].buffer) continue;
       held_[v] = Held::kGiven;
       now_.extents += extents(v);
-      if (spills) now_.stored += in_store(*plan.values[v].buffer, false);
+      if (spills) now_.stored += in_store(*plan.values[v].buffer, false, false);
     }
     most_ = now_;
   }
@@ -118,7 +120,7 @@ class Count {
   size_t extents(ValueId id) const {
     const Value& v = plan_.values[id];
     if (!spills_ || v.small || v.sunk) return 0;
-    if (v.buffer) return in_store(*v.buffer, true);
+    if (v.buffer) return in_store(*v.buffer, true, v.node != nullptr);
     return pool_.extents_of(v.nbytes);
   }
 

@@ -23,7 +23,7 @@ inline constexpr uint32_t kNone = ~0u;
 /// Bytes that steps read and write. Views of a value share it.
 struct Value {
   Bytes nbytes = 0;             // logical
-  Bytes bytes = 0;              // charge when fully resident
+  Bytes bytes = 0;              // charge when fully resident, at most
   graph::Node* node = nullptr;  // what it is the data of; null for copies that the planner added
   memory::Buffer* buffer = nullptr;  // of a value that existed before; owned by `node`
   StepId producer = kNone;
@@ -88,6 +88,7 @@ struct Nest {
   Bytes scratch = 0;              // charge of workspace and carries
   Bytes read = 0, written = 0;    // bytes that streaming moves
   bool overlap = false;           // room for the next tile's inputs beside this one's
+  bool fine = false;              // streamed values are held in fine extents
   /// Operands (body << 16 | operand) of streamed values that are held in ranges of their own.
   std::vector<std::vector<uint32_t>> apart;
   Bytes working_set() const { return whole + tile_bytes + scratch; }

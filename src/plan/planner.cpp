@@ -160,7 +160,7 @@ void Planner::add_others(Plan& plan) {
     Bytes resident = buffer->resident_bytes();
     if (resident == 0 || mine.count(buffer.get())) continue;
     plan.values.push_back({.nbytes = buffer->size(),
-                           .bytes = pool_.shape_of(buffer->size()).bytes,
+                           .bytes = buffer->whole_bytes(),
                            .buffer = buffer.get(),
                            .kept = true,
                            .pinned = buffer->pinned()});

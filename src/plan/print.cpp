@@ -62,6 +62,7 @@ void print_nest(const Plan& plan, const Nest& nest, std::string& out) {
     out += fmt::format("           {} ranges of their own\n", nest.apart.size());
   out += fmt::format("           whole {}, tiles {}, scratch {}", nest.whole, nest.tile_bytes,
                      nest.scratch);
+  if (nest.fine) out += ", fine extents";
   if (!nest.packed.empty())
     out += fmt::format(", {} operands packed into {}", nest.packed.size(), nest.packing);
   out += fmt::format("; reads {}, writes {}\n", nest.read, nest.written);

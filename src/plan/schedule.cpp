@@ -118,8 +118,8 @@ class DefaultSchedule {
   // Arrays that live in files come in whole before their first reader.
   void load_source(ValueId id) {
     const Value& v = plan_.values[id];
-    Bytes missing = v.small ? 0 : v.buffer->bytes_spilled(v.buffer->all());
-    if (missing == 0) return;
+    if (v.small || v.buffer->bytes_spilled(v.buffer->all()) == 0) return;
+    const Bytes missing = v.bytes - v.buffer->resident_bytes();
     plan_.actions.push_back({ActionKind::kLoad, id});
     plan_.loaded += missing;
     live_ += missing;

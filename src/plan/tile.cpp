@@ -179,7 +179,8 @@ NestShaper::Held NestShaper::held(const Nest& nest, const Access& access) const 
   const Value& v = plan_.values[access.value];
   ByteRange range = held_range(plan_, nest, access, first);
   Held out;
-  Bytes extent = pool_.shape_of(v.nbytes).extent_bytes;
+  const memory::BlockShape shape = pool_.shape_of(v.nbytes);
+  Bytes extent = nest.fine ? shape.fine_extent_bytes : shape.extent_bytes;
   Bytes step = extent;  // turns begin at multiples of it, from range.begin on
   double outer = 1, rereads = 1;
   for (size_t l = 0; l < first.size(); ++l) {

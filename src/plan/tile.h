@@ -53,9 +53,10 @@ class NestShaper {
   /// Fills in which values are streamed, charges, traffic. `local` and loops are given.
   void shape(Nest& nest);
   /// A nest of one step within `budget`, the quickest by prediction that a search over its loops
-  /// finds; null where even the smallest tiles do not fit.
+  /// finds, in fine extents where coarse ones do not fit, or only tiny tiles of them; null where
+  /// even the smallest tiles do not.
   std::shared_ptr<Nest> fit(StepId step, Bytes budget);
-  /// All loops over their smallest tiles; null where the step has none.
+  /// All loops over their smallest tiles in fine extents; null where the step has none.
   std::shared_ptr<Nest> smallest(StepId step);
   /// The least working set of the step: whole, or over its smallest tiles.
   Bytes least(StepId step);
@@ -69,7 +70,10 @@ class NestShaper {
     Bytes bytes = 0;
     double moved = 0;  // bytes that pass through memory over all turns
   };
-  Nest single(StepId step, std::span<const int> axes, std::span<const int64_t> tiles);
+  bool has_fine() const;
+  bool splits_hairs(const Nest& nest) const;
+  Nest single(StepId step, std::span<const int> axes, std::span<const int64_t> tiles, bool fine);
+  std::shared_ptr<Nest> quickest(StepId step, Bytes budget, bool fine);
   Held held(const Nest& nest, const Access& access) const;
   Held hold_apart(Nest& nest, const Access& access, const Held& together) const;
   ByteRange swept(const Nest& nest, const Access& access, size_t l) const;
@@ -79,8 +83,8 @@ class NestShaper {
   void shape_packing(Nest& nest);
   Bytes workspace_of(const Nest& nest, size_t body, std::vector<Window> windows, bool carry) const;
   Bytes most_workspace(const Nest& nest, size_t body) const;
-  std::shared_ptr<Nest> fit_axes(StepId step, std::span<const int> axes, Bytes budget);
-  std::shared_ptr<Nest> grow(StepId step, std::span<const int> axes, Bytes budget);
+  std::shared_ptr<Nest> fit_axes(StepId step, std::span<const int> axes, Bytes budget, bool fine);
+  std::shared_ptr<Nest> grow(StepId step, std::span<const int> axes, Bytes budget, bool fine);
   std::vector<int> order_of_loops(StepId step);
   std::vector<std::vector<int>> choices_of_loops(StepId step);
   void align_outer(StepId step, std::span<const int> axes, Bytes budget, Nest& best);

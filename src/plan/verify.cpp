@@ -194,7 +194,8 @@ class NestCheck {
   }
 
   Bytes held_bytes(const Value& v, ByteRange range) const {
-    Bytes extent = pool_.shape_of(v.nbytes).extent_bytes;
+    const memory::BlockShape shape = pool_.shape_of(v.nbytes);
+    Bytes extent = nest_.fine ? shape.fine_extent_bytes : shape.extent_bytes;
     return std::min(round_up(range.end, extent) - round_down(range.begin, extent), v.bytes);
   }
 
@@ -268,7 +269,9 @@ class Replay {
     for (ValueId v = 0; v < plan_.values.size(); ++v) {
       const Value& value = plan_.values[v];
       const memory::BlockShape shape = pool_.shape_of(value.nbytes);
-      require(value.bytes == shape.bytes && value.small == shape.small,
+      // A buffer may be in fine extents now.
+      const bool as_it_is = value.buffer && value.bytes == value.buffer->whole_bytes();
+      require((value.bytes == shape.bytes || as_it_is) && value.small == shape.small,
               "value {} of {} bytes is charged {}", v, value.nbytes, value.bytes);
       if (!value.buffer) continue;
       State& s = states_[v];

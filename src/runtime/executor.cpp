@@ -200,6 +200,7 @@ void Executor::make_resident(ValueId id) {
     if (w.buffer == slot.buffer) w.evict = false;
   if (slot.loading.valid()) wait(slot.loading);
   // What came ahead may have gone again to make room for something else.
+  coarsen(id);
   Bytes bytes = missing(id);
   if (bytes == 0) return;
   while (!start_load(id))
@@ -243,9 +244,24 @@ Bytes Executor::missing(ValueId id) const {
   return slot.buffer->bytes_spilled(slot.buffer->all());
 }
 
+void Executor::coarsen(ValueId id) {
+  const plan::Value& v = plan_.values[id];
+  if (machine_.pool.shape_of(v.nbytes).bytes <= v.bytes) slots_[id].buffer->set_fine(false);
+}
+
+void Executor::set_extents(ValueId id, bool fine) {
+  if (!fine) return coarsen(id);
+  const memory::BufferRef& buffer = slots_[id].buffer;
+  if (buffer->set_fine(true)) return;
+  write_and_evict(buffer, buffer->all());
+  settle(id);
+  buffer->set_fine(true);
+}
+
 // False where there is no room now.
 bool Executor::start_load(ValueId id) {
   Slot& slot = slots_[id];
+  coarsen(id);
   Bytes bytes = missing(id);
   memory::Reservation charge;
   if (slot.buffer->has_block()) {

@@ -65,6 +65,9 @@ class Executor {
   /// Writes of these bytes end (and evict them), so that they can be made anew.
   void settle(plan::ValueId id, ByteRange range);
   void end_finished_writes();
+  /// For tiles of the value: fine extents, for which what is in memory leaves first, or coarse
+  /// ones where it can have them. REQUIRES: it is settled.
+  void set_extents(plan::ValueId id, bool fine);
 
  private:
   struct PendingWrite {
@@ -78,6 +81,8 @@ class Executor {
   void run_whole(const plan::Unit& unit);
   void open_slots();
   bool start_load(plan::ValueId id);
+  /// Goes back to coarse extents where nothing is in memory and that takes no more than planned.
+  void coarsen(plan::ValueId id);
   /// Starts a load where there is room; otherwise later actions, or its reader, do.
   void prefetch(plan::ValueId id);
   void retry_prefetches();

@@ -90,6 +90,7 @@ class NestRun {
       } else if (contains(nest_.streamed, access.value)) {
         if (access.made) slot.buffer = ex_.make(access.value, false);
         if (!access.made) ex_.settle(access.value);
+        ex_.set_extents(access.value, nest_.fine);
         streams_.push_back({.access = access});
       } else if (access.made) {
         slot.buffer = ex_.make(access.value, true);

@@ -1,4 +1,4 @@
-"""Limits on random graphs in a process with slabs and extents of 4 KiB; test_properties.py runs it.
+"""Limits on random graphs in a process with small slabs and extents; test_properties.py runs it.
 
 With them small graphs are evicted, tiled and recomputed as gigabytes are elsewhere. They are
 chosen when the package starts, hence the process.

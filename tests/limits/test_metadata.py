@@ -7,6 +7,7 @@ import sys
 import pytest
 
 SMALL = {"PLIMSOLL_SLAB_THRESHOLD": "4KiB", "PLIMSOLL_EXTENT_BYTES": "4KiB"}
+FINE = {"PLIMSOLL_EXTENT_BYTES": "16KiB"}  # least tiles are in fine extents of a page
 PROGRAMS = {
     "two numbers": "print(mx.ones(2).tolist())",
     "small values of many sizes": """
@@ -35,9 +36,11 @@ def run(program: str, **environment: str) -> str:
     return done.stdout
 
 
+@pytest.mark.parametrize("extents", [{}, FINE], ids=["pages", "fine"])
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_fresh_process_runs_at_its_floors(name):
-    assert run(PROGRAMS[name], PLIMSOLL_PRESSURE="tiny-limit") == run(PROGRAMS[name])
+def test_a_fresh_process_runs_at_its_floors(name, extents):
+    tiny = run(PROGRAMS[name], PLIMSOLL_PRESSURE="tiny-limit", **extents)
+    assert tiny == run(PROGRAMS[name])
 
 
 def test_equal_evaluations_have_equal_floors():

@@ -32,18 +32,23 @@ def free():
     return run()
 
 
+FINE = {"PLIMSOLL_EXTENT_BYTES": "16KiB"}  # least tiles are in fine extents of a page
+
+
 @pytest.mark.parametrize(
-    ("setting", "counter"),
+    ("setting", "counter", "extents"),
     [
-        ("tiny-limit", "written"),
-        ("spill-always", "written"),
-        ("recompute-always", "recomputed"),
-        ("smallest-tiles", "tiles"),
-        ("no-cache", None),
+        ("tiny-limit", "written", {}),
+        ("tiny-limit", "written", FINE),
+        ("spill-always", "written", {}),
+        ("recompute-always", "recomputed", {}),
+        ("smallest-tiles", "tiles", {}),
+        ("smallest-tiles", "tiles", FINE),
+        ("no-cache", None, {}),
     ],
 )
-def test_a_setting_changes_what_is_done_and_no_bit(free, setting, counter):
-    forced = run(PLIMSOLL_PRESSURE=setting)
+def test_a_setting_changes_what_is_done_and_no_bit(free, setting, counter, extents):
+    forced = run(PLIMSOLL_PRESSURE=setting, **extents)
     assert forced["digests"] == free["digests"]
     if counter:
         assert forced["counters"][counter] > free["counters"].get(counter, 0)

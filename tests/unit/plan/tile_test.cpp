@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "plan/build.h"
 #include "plimsoll/ops/scan.h"
@@ -12,6 +13,8 @@ namespace plimsoll::plan {
 namespace {
 
 struct Tile : testing::Test {
+  Tile() = default;
+  explicit Tile(runtime::ContextOptions options) : planning(std::move(options)) {}
   template <typename F>
   StepId build(F make) {
     outputs = {make()};
@@ -239,6 +242,44 @@ TEST_F(Tile, a_step_fits_from_its_least_working_set_on) {
     }
   }
   EXPECT_GT(tiled, 100u);
+}
+
+runtime::ContextOptions fine_blocks() {
+  runtime::ContextOptions options = small_blocks(4 * kPage);
+  options.pool.fine_extent_bytes = kPage;
+  return options;
+}
+
+struct FineTile : Tile {
+  FineTile() : Tile(fine_blocks()) {}
+};
+
+TEST_F(FineTile, extents_are_fine_only_where_coarse_ones_do_not_fit) {
+  StepId s = build([&] { return add(data({64, 1024}), data({64, 1024})); });
+  const Bytes least = shaper().least(s);
+  const Bytes scratch = shaper().smallest(s)->scratch;
+  EXPECT_EQ(least, 3 * kPage + scratch);
+  auto fit = [&](Bytes budget) { return shaper().fit(s, budget); };
+  EXPECT_EQ(fit(least - 1), nullptr);
+  for (Bytes budget : {least, 11 * kPage + scratch}) {
+    ASSERT_TRUE(fit(budget));
+    EXPECT_TRUE(fit(budget)->fine);
+    EXPECT_LE(fit(budget)->working_set(), budget);
+  }
+  for (Bytes budget : {12 * kPage + scratch, 40 * kPage + scratch}) {
+    ASSERT_TRUE(fit(budget));
+    EXPECT_FALSE(fit(budget)->fine);
+  }
+}
+
+TEST_F(FineTile, rows_that_straddle_extents_are_not_cut_into_elements_for_coarse_ones) {
+  StepId s = build([&] { return add(data({512, 33}), data({512, 33})); });
+  const Bytes scratch = shaper().smallest(s)->scratch;
+  // One element fits into one coarse extent an operand, a row into two fine ones.
+  auto nest = shaper().fit(s, 12 * kPage + scratch);
+  ASSERT_TRUE(nest);
+  EXPECT_TRUE(nest->fine);
+  EXPECT_LT(num_turns(*nest), 512u);
 }
 
 TEST_F(Tile, no_nest_is_larger_than_its_budget) {
