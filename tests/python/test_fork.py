@@ -151,6 +151,9 @@ def test_a_child_of_a_process_that_used_nothing_may_do_anything():
     run(UNUSED)
 
 
+@pytest.mark.plenty(
+    "a child does not read what is spilled", "spill-always", "tiny-limit", "smallest-tiles"
+)
 def test_forks_wait_for_evaluations_of_other_threads():
     run(BUSY)
 
