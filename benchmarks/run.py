@@ -1,6 +1,7 @@
 """Times Plimsoll against MLX's wheel, NumPy, PyTorch and JAX in one run, two threads each.
 
-Usage: python benchmarks/run.py [--rows TEXT] [--rounds N] [--peers NAMES] [--json FILE]
+Usage: python benchmarks/run.py [--rows TEXT] [--skip TEXT] [--rounds N] [--peers NAMES]
+                                [--json FILE]
 
 Every library has a process of its own; rounds go through the libraries in turn, so that a machine
 whose speed drifts is unfair to none. The table gives medians in ms and the ratio of ours to the
@@ -155,6 +156,7 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", default="", help="only rows whose name contains this")
+    parser.add_argument("--skip", help="no rows whose name contains this")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", default="mlx,numpy,torch,torch_compiled,jax")
     parser.add_argument("--json", default=str(ROOT / "build" / "bench.json"))
@@ -175,7 +177,7 @@ def main() -> None:
     results = {}
     libraries = [w.library for w in workers]
     for row in GOALS:
-        if options.rows in row:
+        if options.rows in row and not (options.skip and options.skip in row):
             results[row] = measure(row, workers, options.rounds)
             print(table({row: results[row]}, libraries)[1], flush=True)
     for worker in workers:
