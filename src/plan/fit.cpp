@@ -215,7 +215,25 @@ std::shared_ptr<Nest> NestShaper::quickest(StepId step, Bytes budget, bool fine)
   return best;
 }
 
+// A step that is like one before takes its loops.
 std::shared_ptr<Nest> NestShaper::fit(StepId step, Bytes budget) {
+  auto [it, fresh] = fitted_.try_emplace({like_.first_like(step), budget});
+  if (fresh) it->second = search(step, budget);
+  if (!it->second) return nullptr;
+  const Nest& found = *it->second;
+  std::vector<int> axes;
+  std::vector<int64_t> tiles;
+  for (const Loop& loop : found.loops) {
+    axes.push_back(loop.axis[0]);
+    tiles.push_back(loop.tile);
+  }
+  auto nest = std::make_shared<Nest>(fresh ? found : single(step, axes, tiles, found.fine));
+  promote(*nest, budget);
+  nest->overlap = true;
+  return nest;
+}
+
+std::shared_ptr<Nest> NestShaper::search(StepId step, Bytes budget) {
   const Tiling& tiling = tiling_of(plan_, step);
   std::shared_ptr<Nest> best = quickest(step, budget, false);
   if (has_fine() && (!best || splits_hairs(*best))) {
@@ -235,8 +253,6 @@ std::shared_ptr<Nest> NestShaper::fit(StepId step, Bytes budget) {
         finer.working_set() <= best->working_set())
       *best = std::move(finer);
   }
-  promote(*best, budget);
-  best->overlap = true;
   return best;
 }
 

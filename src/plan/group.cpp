@@ -13,10 +13,40 @@ constexpr size_t kMaxMembers = 256;
 constexpr size_t kWindow = 1024;  // steps that a group looks ahead
 constexpr int kFewestTurns = 16;  // so that reading, running and writing overlap
 
-/// A group that grows step by step over one loop.
+/// What a group has to do with values; one table for all groups, one after the other.
+class Marks {
+ public:
+  enum Kind : uint8_t {
+    kInside = 1,  // made block by block
+    kAfter = 2,   // there only when the group is over
+    kSource = 4,  // read block by block from outside
+  };
+  explicit Marks(size_t values) : of_(values) {}
+  void clear() { ++group_; }
+  void set(ValueId v, Kind kind) {
+    if (of_[v].group != group_) of_[v] = {group_, 0};
+    of_[v].kinds |= kind;
+  }
+  bool has(ValueId v, int kinds) const {
+    return of_[v].group == group_ && (of_[v].kinds & kinds) != 0;
+  }
+
+ private:
+  struct Mark {
+    uint32_t group = 0;
+    uint8_t kinds = 0;
+  };
+  std::vector<Mark> of_;
+  uint32_t group_ = 0;
+};
+
+/// A group that grows step by step over one loop. One at a time has the marks.
 class Growth {
  public:
-  Growth(Plan& plan, const std::vector<bool>& taken) : plan_(plan), taken_(taken) {}
+  Growth(Plan& plan, const std::vector<bool>& taken, Marks& marks)
+      : plan_(plan), taken_(taken), marks_(marks) {
+    marks_.clear();
+  }
 
   /// From `seed`, over one of its axes. False where it has less than two members.
   bool grow(StepId seed, int axis) {
@@ -26,7 +56,7 @@ class Growth {
     size_t end = std::min(plan_.steps.size(), seed + kWindow);
     for (StepId s = seed + 1; s < end && members_.size() < kMaxMembers; ++s) {
       if (!taken_[s] && joins(s)) continue;
-      if (reads(s, inside_) || reads(s, after_)) mark(s, after_);
+      if (reads(s, Marks::kInside | Marks::kAfter)) mark_after(s);
     }
     return members_.size() > 1;
   }
@@ -69,19 +99,19 @@ class Growth {
     return std::min(grain, extent_);
   }
 
-  void mark(StepId s, std::vector<ValueId>& ids) {
-    for (const Operand& o : plan_.outputs(plan_.steps[s])) ids.push_back(o.value);
+  void mark_after(StepId s) {
+    for (const Operand& o : plan_.outputs(plan_.steps[s])) marks_.set(o.value, Marks::kAfter);
   }
-  bool reads(StepId s, const std::vector<ValueId>& ids) const {
+  bool reads(StepId s, int kinds) const {
     for (const Operand& o : plan_.inputs(plan_.steps[s]))
-      if (std::find(ids.begin(), ids.end(), o.value) != ids.end()) return true;
+      if (marks_.has(o.value, kinds)) return true;
     return false;
   }
 
   // A step joins along an axis on which all that it gets from the group is cut alike.
   bool joins(StepId s) {
-    if (!reads(s, inside_) && !shares_source(s)) return false;
-    if (reads(s, after_)) return false;
+    // A source is a large array that the group passes over anyway.
+    if (!reads(s, Marks::kInside | Marks::kSource) || reads(s, Marks::kAfter)) return false;
     const Tiling& tiling = tiling_of(plan_, s);
     for (size_t a = 0; a < tiling.size(); ++a) {
       int64_t common = std::gcd(extent_, tiling[a].extent);
@@ -94,18 +124,12 @@ class Growth {
     return false;
   }
 
-  // A large array that the group passes over anyway.
-  bool shares_source(StepId s) const { return reads(s, sources_); }
-
   bool cuts_alike(StepId s, int a, int64_t extent) const {
     const TileAxis& t = plan_.tilings[s][a];
     const Step& step = plan_.steps[s];
     auto inputs = plan_.inputs(step);
     for (size_t k = 0; k < inputs.size(); ++k) {
-      ValueId v = inputs[k].value;
-      bool inner = std::find(inside_.begin(), inside_.end(), v) != inside_.end();
-      bool source = std::find(sources_.begin(), sources_.end(), v) != sources_.end();
-      if (!inner && !source) continue;
+      if (!marks_.has(inputs[k].value, Marks::kInside | Marks::kSource)) continue;
       if (!is_block(inputs[k], t.input_axis[k], t.extent / extent, extent)) return false;
     }
     auto outputs = plan_.outputs(step);
@@ -142,15 +166,14 @@ class Growth {
       bool block = t.output_axis[k] >= 0 &&
                    is_block(outputs[k], t.output_axis[k], t.extent / extent, extent);
       // What is summed over the turns is there only after the last one.
-      (block ? inside_ : after_).push_back(outputs[k].value);
+      marks_.set(outputs[k].value, block ? Marks::kInside : Marks::kAfter);
     }
     auto inputs = plan_.inputs(step);
     for (size_t k = 0; k < inputs.size(); ++k) {
       const Value& v = plan_.values[inputs[k].value];
-      if (v.small || std::find(inside_.begin(), inside_.end(), inputs[k].value) != inside_.end())
-        continue;
+      if (v.small || marks_.has(inputs[k].value, Marks::kInside)) continue;
       if (is_block(inputs[k], t.input_axis[k], t.extent / extent, extent))
-        sources_.push_back(inputs[k].value);
+        marks_.set(inputs[k].value, Marks::kSource);
     }
   }
 
@@ -160,7 +183,7 @@ class Growth {
       for (const Operand& o : plan_.outputs(plan_.steps[s])) {
         const Value& v = plan_.values[o.value];
         if (v.kept || v.last_use == kNone || v.small) continue;
-        if (std::find(inside_.begin(), inside_.end(), o.value) == inside_.end()) continue;
+        if (!marks_.has(o.value, Marks::kInside)) continue;
         if (!read_outside(nest, o.value)) nest.local.push_back(o.value);
       }
     }
@@ -180,15 +203,17 @@ class Growth {
   const std::vector<bool>& taken_;
   int64_t extent_ = 1;
   std::vector<Member> members_;
-  std::vector<ValueId> inside_;   // block by block
-  std::vector<ValueId> after_;    // there only when the group is over
-  std::vector<ValueId> sources_;  // read block by block from outside
+  Marks& marks_;
 };
 
 class Grouping {
  public:
   Grouping(Plan& plan, NestShaper& shaper, Bytes budget)
-      : plan_(plan), shaper_(shaper), budget_(budget), taken_(plan.steps.size(), false) {}
+      : plan_(plan),
+        shaper_(shaper),
+        budget_(budget),
+        taken_(plan.steps.size(), false),
+        marks_(plan.values.size()) {}
 
   std::vector<std::shared_ptr<Nest>> run() {
     for (StepId s = 0; s < plan_.steps.size(); ++s)
@@ -212,7 +237,7 @@ class Grouping {
     Bytes most = 0;
     for (size_t a = 0; a < axes; ++a) {
       if (plan_.tilings[seed][a].extent <= 1) continue;
-      Growth growth(plan_, taken_);
+      Growth growth(plan_, taken_, marks_);
       if (!growth.grow(seed, static_cast<int>(a))) continue;
       std::shared_ptr<Nest> nest = fit(growth);
       if (!nest) continue;
@@ -374,6 +399,7 @@ class Grouping {
   NestShaper& shaper_;
   const Bytes budget_;
   std::vector<bool> taken_;
+  Marks marks_;
   std::vector<std::shared_ptr<Nest>> nests_;
 };
 

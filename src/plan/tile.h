@@ -1,7 +1,11 @@
 // How steps are cut: tilings of steps, parts of operands, and the byte ranges that a tile holds.
 #pragma once
 
+#include <map>
+#include <utility>
+
 #include "memory/pool.h"
+#include "plan/like_steps.h"
 #include "plan/plan.h"
 
 namespace plimsoll::plan {
@@ -48,7 +52,7 @@ class NestShaper {
  public:
   NestShaper(Plan& plan, const device::Backend& backend, const memory::Pool& pool,
              const Costs& costs = {})
-      : plan_(plan), backend_(backend), pool_(pool), costs_(costs) {}
+      : plan_(plan), backend_(backend), pool_(pool), costs_(costs), like_(plan) {}
 
   /// Fills in which values are streamed, charges, traffic. `local` and loops are given.
   void shape(Nest& nest);
@@ -73,6 +77,7 @@ class NestShaper {
   bool has_fine() const;
   bool splits_hairs(const Nest& nest) const;
   Nest single(StepId step, std::span<const int> axes, std::span<const int64_t> tiles, bool fine);
+  std::shared_ptr<Nest> search(StepId step, Bytes budget);
   std::shared_ptr<Nest> quickest(StepId step, Bytes budget, bool fine);
   Held held(const Nest& nest, const Access& access) const;
   Held hold_apart(Nest& nest, const Access& access, const Held& together) const;
@@ -94,6 +99,8 @@ class NestShaper {
   const device::Backend& backend_;
   const memory::Pool& pool_;
   const Costs costs_;
+  LikeSteps like_;
+  std::map<std::pair<StepId, Bytes>, std::shared_ptr<Nest>> fitted_;  // what search() found
 };
 
 }  // namespace plimsoll::plan

@@ -282,6 +282,36 @@ TEST_F(FineTile, rows_that_straddle_extents_are_not_cut_into_elements_for_coarse
   EXPECT_LT(num_turns(*nest), 512u);
 }
 
+TEST_F(Tile, steps_that_are_alike_get_the_nests_that_they_would_get_alone) {
+  build([&] {
+    array x = data({200, 300}), y = data({300, 200});
+    array a = x;
+    for (int i = 0; i < 4; ++i) a = matmul(matmul(a, y), x) + matmul(a, matmul(y, x));
+    return a;
+  });
+  NestShaper together = shaper();
+  for (StepId s = 0; s < plan.steps.size(); ++s) {
+    const Bytes whole = 3 * plan.values[plan.operands[plan.steps[s].first_output].value].bytes;
+    for (Bytes budget : {whole / 3, whole / 2, whole / 3}) {
+      auto shared = together.fit(s, budget), alone = shaper().fit(s, budget);
+      ASSERT_EQ(shared == nullptr, alone == nullptr);
+      if (!shared) continue;
+      ASSERT_EQ(shared->loops.size(), alone->loops.size());
+      for (size_t l = 0; l < shared->loops.size(); ++l) {
+        EXPECT_EQ(shared->loops[l].tile, alone->loops[l].tile);
+        EXPECT_EQ(shared->loops[l].axis[0], alone->loops[l].axis[0]);
+      }
+      EXPECT_EQ(shared->streamed, alone->streamed);
+      EXPECT_EQ(shared->working_set(), alone->working_set());
+      EXPECT_EQ(shared->read, alone->read);
+      EXPECT_EQ(shared->written, alone->written);
+      EXPECT_EQ(shared->fine, alone->fine);
+      EXPECT_EQ(shared->body, alone->body);
+      EXPECT_EQ(shared->scratch, alone->scratch);
+    }
+  }
+}
+
 TEST_F(Tile, no_nest_is_larger_than_its_budget) {
   StepId s = build([&] { return matmul(data({96, 96}), data({96, 96})); });
   NestShaper shape = shaper();
