@@ -273,6 +273,7 @@ array concatenate(const std::vector<array>& arrays, std::optional<int64_t> axis)
   PLIMSOLL_CHECK(!arrays.empty(), ValueError, "[concatenate] expected arrays, got none");
   Dtype t = common_dtype(arrays);
   std::vector<array> parts;
+  parts.reserve(arrays.size());
   for (const array& a : arrays) parts.push_back(cast(axis ? a : flatten(a), t));
   int at = checked_axis(axis.value_or(0), parts[0].ndim(), "concatenate");
   if (parts.size() == 1) return parts[0];
