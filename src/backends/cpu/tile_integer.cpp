@@ -91,7 +91,8 @@ template <class T, class Q>
 T rest_of(T a, Q q, T b) {
   using U = UnsignedOf<T>;
   using W = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
-  return static_cast<T>(static_cast<U>(static_cast<W>(a) - static_cast<W>(q) * static_cast<W>(b)));
+  const W wide_a = static_cast<U>(a), wide_b = static_cast<U>(b);
+  return static_cast<T>(static_cast<U>(wide_a - static_cast<W>(q) * wide_b));
 }
 
 // Towards minus infinity; by zero: 0; the least number by -1: itself.
@@ -155,7 +156,7 @@ struct Power {
     if constexpr (std::is_signed_v<T>) {
       if (b < 0) return 0;
     }
-    W base = static_cast<W>(a), result = 1;
+    W base = static_cast<UnsignedOf<T>>(a), result = 1;
     for (auto e = static_cast<UnsignedOf<T>>(b); e != 0; e = static_cast<UnsignedOf<T>>(e >> 1)) {
       if (e & 1) result *= base;
       base *= base;
