@@ -88,10 +88,12 @@ void Executor::open_slots() {
     if (!v.node) continue;  // an array outside the graph
     const graph::Node& node = *v.node;
     const graph::Storage* storage = node.storage.get();
-    if (!storage)
-      for (const graph::Storage& s : *node.outputs)
-        if (s.buffer.get() == v.buffer) storage = &s;
-    slots_[id].buffer = storage->buffer;
+    if (storage) {
+      slots_[id].buffer = storage->buffer;
+      continue;
+    }
+    for (const graph::Storage& s : *node.outputs)
+      if (s.buffer.get() == v.buffer) slots_[id].buffer = s.buffer;
   }
   ValueId other = static_cast<ValueId>(plan_.values.size() - plan_.others.size());
   for (const memory::BufferRef& buffer : plan_.others) slots_[other++].buffer = buffer;
