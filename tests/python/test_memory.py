@@ -77,11 +77,11 @@ def test_arrays_past_the_limit_are_spilled_and_keep_their_bits():
 @pytest.mark.plenty("in blocks of 4 KiB there is a plan")
 def test_strict_limits_refuse_before_anything_runs():
     a = mx.ones((1024, 1024)) * 2.0
-    with mx.memory_limit("6MB"), pytest.raises(mx.MemoryLimitError) as caught:
+    with mx.memory_limit("3MB"), pytest.raises(mx.MemoryLimitError) as caught:
         mx.eval(a @ a)
     error = caught.value
     assert isinstance(error, MemoryError)
-    assert error.limit == 6_000_000
+    assert error.limit == 3_000_000
     assert error.required > error.limit
     assert "matmul" in error.operation
     assert f"{error.required:,} bytes" in str(error)
@@ -91,7 +91,7 @@ def test_strict_limits_refuse_before_anything_runs():
 @pytest.mark.plenty("a product of 1024 rows at its floor, in blocks of 4 KiB, takes a minute")
 def test_guideline_limits_warn_once():
     a = mx.ones((1024, 1024)) * 2.0
-    mx.set_memory_limit("6MB", strict=False)
+    mx.set_memory_limit("3MB", strict=False)
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         for _ in range(2):
