@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-THREADS = 2
-Run = Callable[[], object]
+from workloads import N4M, N16M, THREADS, Run, host
+
 Rows = dict[str, Callable[[], Run]]
 ROWS = {  # name: goal, as a share of the best peer's time
     "conv1d 32x1024x64": 1.0,
@@ -30,17 +30,9 @@ ROWS = {  # name: goal, as a share of the best peer's time
     "MLP step Adam": 1.0,
     "CNN step": 1.0,
 }
-N16M, N4M = 16 * 1024 * 1024, 4 * 1024 * 1024
 HEADS, LENGTH, WIDTH = 16, 1024, 64
 INPUTS, HIDDEN, CLASSES, BATCH = 784, 1024, 10, 256
 IMAGES, SIDE, CHANNELS = 64, 28, 16
-
-
-def host(shape: tuple[int, ...], seed: int = 0) -> Any:
-    """Standard normal float32 numbers."""
-    import numpy as np
-
-    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
 
 
 def symmetric(n: int) -> Any:

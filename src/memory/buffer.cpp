@@ -252,35 +252,32 @@ Block Buffer::take_away_block() {
   return block;
 }
 
-bool Buffer::evict_to_cache() {
+template <typename May, typename Change>
+bool Buffer::hand_to_cache(May may, Change change) {
   if (small_) return false;
   Block block;
   {
     MutexLock lock(mutex_);
     for (size_t i = 0; i < num_extents_; ++i)
-      if (extents_[i].state != ExtentState::kClean || extents_[i].pins != 0) return false;
-    for (size_t i = 0; i < num_extents_; ++i) extents_[i].state = ExtentState::kSpilled;
+      if (extents_[i].pins != 0 || !may(extents_[i])) return false;
+    for (size_t i = 0; i < num_extents_; ++i) change(extents_[i]);
     block = take_away_block();
   }
   pool_->release_block(std::move(block));
   return true;
 }
 
+bool Buffer::evict_to_cache() {
+  return hand_to_cache([](const Extent& e) { return e.state == ExtentState::kClean; },
+                       [](Extent& e) { e.state = ExtentState::kSpilled; });
+}
+
 bool Buffer::discard_to_cache() {
-  if (small_) return false;
-  Block block;
-  {
-    MutexLock lock(mutex_);
-    for (size_t i = 0; i < num_extents_; ++i)
-      if (!extents_[i].in_memory() || extents_[i].pins != 0) return false;
-    for (size_t i = 0; i < num_extents_; ++i) {
-      forget_backing(extents_[i]);
-      extents_[i].state = ExtentState::kEmpty;
-    }
-    block = take_away_block();
-  }
-  pool_->release_block(std::move(block));
-  return true;
+  return hand_to_cache([](const Extent& e) { return e.in_memory(); },
+                       [this](Extent& e) NO_THREAD_SAFETY_ANALYSIS {
+                         forget_backing(e);
+                         e.state = ExtentState::kEmpty;
+                       });
 }
 
 bool Buffer::has_block() const {
@@ -448,17 +445,11 @@ void Buffer::adopt(Block block) {
 
 Block Buffer::abandon() noexcept {
   MutexLock lock(mutex_);
-  if (base_ == nullptr) {
-    for (size_t i = 0; i < num_extents_; ++i) forget_backing(extents_[i]);
-    return {};
-  }
-  Bytes whole = pages_of(num_extents_ - 1).end;
-  if (charge_.bytes() != whole) {
+  if (base_ != nullptr && charge_.bytes() != pages_of(num_extents_ - 1).end) {
     Reservation gone = give_back({0, num_extents_}, [](Extent& e) { return e.in_memory(); });
   }
   for (size_t i = 0; i < num_extents_; ++i) forget_backing(extents_[i]);
-  Bytes committed = charge_.bytes();
-  return Block{base_, block_bytes_, committed, arena_, huge_, std::move(charge_)};
+  return take_away_block();
 }
 
 std::vector<Buffer::Transfer> Buffer::begin_write(ByteRange range, SlotOwner* store) {

@@ -279,6 +279,10 @@ class Buffer {
   void unpin(ByteRange range) noexcept;
 
   Block take_away_block() REQUIRES(mutex_);
+  /// Hands the block to the pool's cache and changes every extent, where none is pinned and each
+  /// may.
+  template <typename May, typename Change>
+  bool hand_to_cache(May may, Change change);
 
   // For Pool.
   /// Takes over a block: resident where it has committed pages, empty otherwise.

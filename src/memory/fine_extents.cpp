@@ -17,7 +17,7 @@ bool Buffer::set_fine(bool fine) {
     if (fine_ == fine) return true;
     if (!can_change_extents(fine) || !(fine ? split_extents() : join_extents())) return false;
     fine_ = fine;
-    extent_bytes_ = fine ? shape.fine_extent_bytes : shape.extent_bytes;
+    extent_bytes_ = shape.extent(fine);
     if (!shape.huge) return true;
     // Parts of huge pages cannot be given back: a range of the other kind follows.
     old = take_away_block();

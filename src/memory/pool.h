@@ -32,6 +32,7 @@ struct BlockShape {
   uint32_t slab_blocks = 0;  // small only: blocks in one slab
   Bytes extent_bytes = 0;
   Bytes fine_extent_bytes = 0;
+  Bytes extent(bool fine) const { return fine ? fine_extent_bytes : extent_bytes; }
 };
 
 struct PinnedBy {

@@ -16,10 +16,6 @@ constexpr double kNever = std::numeric_limits<double>::infinity();
 constexpr double kFullStore = 1e9;  // seconds: of a write that there is no room for
 constexpr size_t kMostAgain = 4;    // times the units: what is forced to be computed again
 
-bool contains(const std::vector<ValueId>& ids, ValueId id) {
-  return std::find(ids.begin(), ids.end(), id) != ids.end();
-}
-
 // Candidates for eviction by price a byte and next use. Prices of one class differ by less than
 // half, so the best victim is the one of a class that is used last.
 class Candidates {

@@ -227,7 +227,7 @@ std::shared_ptr<Nest> NestShaper::fit(StepId step, Bytes budget) {
     axes.push_back(loop.axis[0]);
     tiles.push_back(loop.tile);
   }
-  auto nest = std::make_shared<Nest>(fresh ? found : single(step, axes, tiles, found.fine));
+  auto nest = std::make_shared<Nest>(single(step, axes, tiles, found.fine));
   promote(*nest, budget);
   nest->overlap = true;
   return nest;

@@ -292,9 +292,7 @@ class Grouping {
   Bytes shared_reads(const Nest& nest) const {
     Bytes bytes = 0;
     for (const Access& access : accesses(plan_, nest)) {
-      if (std::find(nest.streamed.begin(), nest.streamed.end(), access.value) ==
-          nest.streamed.end())
-        continue;
+      if (!contains(nest.streamed, access.value)) continue;
       SmallVector<uint32_t, 4> bodies;
       for (uint32_t at : access.operands)
         if (std::find(bodies.begin(), bodies.end(), at >> 16) == bodies.end())

@@ -2,6 +2,7 @@
 // the ordered actions that the executor carries out.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -36,6 +37,10 @@ struct Value {
   bool pinned = false;     // an exported view holds it
   bool sunk = false;       // its bytes go to a file of its own: writing them is no extra work
 };
+
+inline bool contains(std::span<const ValueId> ids, ValueId id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
 
 /// A value as a step sees it.
 struct Operand {

@@ -179,8 +179,7 @@ NestShaper::Held NestShaper::held(const Nest& nest, const Access& access) const 
   const Value& v = plan_.values[access.value];
   ByteRange range = held_range(plan_, nest, access, first);
   Held out;
-  const memory::BlockShape shape = pool_.shape_of(v.nbytes);
-  Bytes extent = nest.fine ? shape.fine_extent_bytes : shape.extent_bytes;
+  Bytes extent = pool_.shape_of(v.nbytes).extent(nest.fine);
   Bytes step = extent;  // turns begin at multiples of it, from range.begin on
   double outer = 1, rereads = 1;
   for (size_t l = 0; l < first.size(); ++l) {
@@ -358,7 +357,7 @@ void NestShaper::shape(Nest& nest) {
   nest.whole = nest.tile_bytes = nest.read = nest.written = 0;
   for (const Access& access : accesses(plan_, nest)) {
     const Value& v = plan_.values[access.value];
-    if (std::find(nest.local.begin(), nest.local.end(), access.value) != nest.local.end()) {
+    if (contains(nest.local, access.value)) {
       const Loop& loop = nest.loops[0];
       nest.tile_bytes += charge_of(v.nbytes / static_cast<Bytes>(loop.extent) *
                                    static_cast<Bytes>(std::min(loop.tile, loop.extent)));

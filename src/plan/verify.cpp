@@ -194,8 +194,7 @@ class NestCheck {
   }
 
   Bytes held_bytes(const Value& v, ByteRange range) const {
-    const memory::BlockShape shape = pool_.shape_of(v.nbytes);
-    Bytes extent = nest_.fine ? shape.fine_extent_bytes : shape.extent_bytes;
+    Bytes extent = pool_.shape_of(v.nbytes).extent(nest_.fine);
     return std::min(round_up(range.end, extent) - round_down(range.begin, extent), v.bytes);
   }
 

@@ -18,10 +18,6 @@ namespace {
 
 constexpr size_t kMaxSamples = 8192;
 
-bool contains(const std::vector<ValueId>& ids, ValueId id) {
-  return std::find(ids.begin(), ids.end(), id) != ids.end();
-}
-
 ByteRange all_of(const memory::BufferRef& b) { return b->all(); }
 
 }  // namespace
@@ -474,7 +470,7 @@ bool Executor::reclaim(Bytes bytes) {
     for (plan::StepId s : running_->body()) {
       for (uint32_t k = plan_.steps[s].first_input; k < plan_.steps[s].end; ++k) {
         const ValueId id = plan_.operands[k].value;
-        if (!running_->nest || !contains(running_->nest->streamed, id))
+        if (!running_->nest || !plan::contains(running_->nest->streamed, id))
           needed.push_back(slots_[id].buffer.get());
       }
     }

@@ -33,7 +33,7 @@ class Executor {
   Executor& operator=(const Executor&) = delete;
   void run();
 
-  // For the runs of units (loop_run.cpp) ---------------------------------------------------------
+  // For the runs of units (nest_run.cpp) ---------------------------------------------------------
 
   struct Slot {
     memory::BufferRef buffer;

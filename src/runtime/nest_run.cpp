@@ -75,9 +75,6 @@ class NestRun {
   };
 
   const plan::Step& step(size_t body) const { return plan_.steps[nest_.body[body]]; }
-  static bool contains(const std::vector<ValueId>& ids, ValueId id) {
-    return std::find(ids.begin(), ids.end(), id) != ids.end();
-  }
   const memory::BufferRef& buffer_of(const Stream& s) { return ex_.slot(s.access.value).buffer; }
 
   // Setting up ---------------------------------------------------------------------------------
@@ -85,9 +82,9 @@ class NestRun {
   void open() {
     for (plan::Access& access : plan::accesses(plan_, nest_)) {
       Executor::Slot& slot = ex_.slot(access.value);
-      if (contains(nest_.local, access.value)) {
+      if (plan::contains(nest_.local, access.value)) {
         open_local(access.value);
-      } else if (contains(nest_.streamed, access.value)) {
+      } else if (plan::contains(nest_.streamed, access.value)) {
         if (access.made) slot.buffer = ex_.make(access.value, false);
         if (!access.made) ex_.settle(access.value);
         ex_.set_extents(access.value, nest_.fine);
@@ -290,7 +287,7 @@ class NestRun {
     }
     for (size_t b = 0; b < nest_.body.size(); ++b)
       for (const Operand& o : plan_.outputs(step(b)))
-        if (!contains(nest_.local, o.value)) ex_.slot(o.value).done = true;
+        if (!plan::contains(nest_.local, o.value)) ex_.slot(o.value).done = true;
   }
 
   Executor& ex_;

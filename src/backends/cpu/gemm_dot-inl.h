@@ -18,19 +18,6 @@ HWY_BEFORE_NAMESPACE();
 namespace plimsoll::cpu::gemm_internal::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// `kBlocks` blocks of 128 bits, the lanes `kSide` apart in `offset`.
-template <class S, int kBlocks, int kSide>
-HWY_INLINE auto load_blocks_at(const std::byte* p, const int64_t* offset) {
-  const hn::FixedTag<typename S::Unit, kBlocks * kSide> d;
-  if constexpr (kBlocks == 1) {
-    return S::load_k(d, p + *offset);
-  } else {
-    const auto low = load_blocks_at<S, kBlocks / 2, kSide>(p, offset);
-    return hn::Combine(d, load_blocks_at<S, kBlocks / 2, kSide>(p, offset + kBlocks / 2 * kSide),
-                       low);
-  }
-}
-
 template <class Type>
 struct Dot {
   using T = typename Type::T;
@@ -54,8 +41,10 @@ struct Dot {
       V x[kSide], y[kSide];
 #pragma GCC unroll 4
       for (int r = 0; r < kSide; ++r) {
-        x[r] = hn::BitCast(d, load_blocks_at<Source, kBlocks, kSide>(p, offset + r));
-        y[r] = hn::BitCast(d, load_blocks_at<Source, kBlocks, kSide>(q, offset + r));
+        const auto in_a = [&](int i) { return p + offset[i]; };
+        const auto in_b = [&](int i) { return q + offset[i]; };
+        x[r] = hn::BitCast(d, load_lanes_at<Source, kBlocks>(in_a, r));
+        y[r] = hn::BitCast(d, load_lanes_at<Source, kBlocks>(in_b, r));
       }
       transpose(x);
       transpose(y);

@@ -15,10 +15,12 @@
 #include <cstring>
 
 #include "backends/cpu/gemm_block.h"
+#include "backends/cpu/transpose-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace plimsoll::cpu::gemm_internal::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+using cpu::HWY_NAMESPACE::transpose;
 
 template <typename T>
 HWY_INLINE T load_as(const std::byte* p) {
@@ -102,26 +104,18 @@ void pack_copy(const PackArgs<S>& t) {
 // Units of K that a lane is read on before the next: the tile's part of them stays in level 1.
 constexpr int64_t kTransposeRun = 128;
 
-/// Transposes 4 × 4 units of 32 bits, or 2 × 2 of 64, between 128-bit vectors.
-template <class V>
-HWY_INLINE void transpose(V (&v)[4]) {
-  const hn::DFromV<V> d;
-  const hn::Repartition<uint64_t, decltype(d)> d64;
-  const auto a = hn::BitCast(d64, hn::InterleaveLower(d, v[0], v[1]));
-  const auto b = hn::BitCast(d64, hn::InterleaveUpper(d, v[0], v[1]));
-  const auto e = hn::BitCast(d64, hn::InterleaveLower(d, v[2], v[3]));
-  const auto f = hn::BitCast(d64, hn::InterleaveUpper(d, v[2], v[3]));
-  v[0] = hn::BitCast(d, hn::InterleaveLower(d64, a, e));
-  v[1] = hn::BitCast(d, hn::InterleaveUpper(d64, a, e));
-  v[2] = hn::BitCast(d, hn::InterleaveLower(d64, b, f));
-  v[3] = hn::BitCast(d, hn::InterleaveUpper(d64, b, f));
-}
-template <class V>
-HWY_INLINE void transpose(V (&v)[2]) {
-  const hn::DFromV<V> d;
-  const V a = hn::InterleaveLower(d, v[0], v[1]);
-  v[1] = hn::InterleaveUpper(d, v[0], v[1]);
-  v[0] = a;
+/// `kBlocks` blocks of 128 bits along k, of the lanes `first`, `first` + a block's units and so on;
+/// lane i is at at(i).
+template <class S, int kBlocks, class At>
+HWY_INLINE auto load_lanes_at(const At& at, int first) {
+  constexpr int kSide = 16 / sizeof(typename S::Unit);
+  const hn::FixedTag<typename S::Unit, kBlocks * kSide> d;
+  if constexpr (kBlocks == 1) {
+    return S::load_k(d, at(first));
+  } else {
+    const auto low = load_lanes_at<S, kBlocks / 2>(at, first);
+    return hn::Combine(d, load_lanes_at<S, kBlocks / 2>(at, first + kBlocks / 2 * kSide), low);
+  }
 }
 
 /// K contiguous in memory: small squares are transposed in registers. A few lines of a lane are

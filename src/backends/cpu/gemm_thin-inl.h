@@ -23,18 +23,6 @@ inline constexpr int64_t kAheadBytes = 512;  // of each lane, fetched before the
 /// To level 2: lanes a power of two apart share too few sets of level 1.
 HWY_INLINE void prefetch_far(const std::byte* p) { __builtin_prefetch(p, 0, 2); }
 
-/// `kBlocks` blocks of 128 bits, each from a lane `step` bytes after the one before.
-template <class S, int kBlocks>
-HWY_INLINE auto load_blocks(const std::byte* p, int64_t step) {
-  const hn::FixedTag<typename S::Unit, kBlocks * 16 / sizeof(typename S::Unit)> d;
-  if constexpr (kBlocks == 1) {
-    return S::load_k(d, p);
-  } else {
-    const auto low = load_blocks<S, kBlocks / 2>(p, step);
-    return hn::Combine(d, load_blocks<S, kBlocks / 2>(p + kBlocks / 2 * step, step), low);
-  }
-}
-
 template <class Type, int M>
 struct ThinBlock {
   using T = typename Type::T;
@@ -71,8 +59,8 @@ struct ThinBlock {
 #pragma GCC unroll 4
       for (int r = 0; r < kSide; ++r) {
         prefetch_far(ahead + r * step + k * kUnitBytes);
-        v[r] = hn::BitCast(
-            Tag(), load_blocks<Source, kBlocks>(p + r * step + k * kUnitBytes, kSide * step));
+        const auto lane = [&](int i) { return p + i * step + k * kUnitBytes; };
+        v[r] = hn::BitCast(Tag(), load_lanes_at<Source, kBlocks>(lane, r));
       }
       transpose(v);
 #pragma GCC unroll 4

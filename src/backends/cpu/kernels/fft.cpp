@@ -127,10 +127,7 @@ class Run {
       done = transform(a, b, roots_, m, count, parallel);
       Split other = done.re == a.re ? b : a;
       multiply(done, done, filter_, m, count);
-      // Back: a transform with the parts exchanged.
-      const Split swapped{done.im, done.re};
-      const Split back = transform(swapped, {other.im, other.re}, roots_, m, count, parallel);
-      done = {back.im, back.re};
+      done = transform(done.exchanged(), other.exchanged(), roots_, m, count, parallel).exchanged();
       multiply(done, done, chirp_, plan_.n, count);
     } else {
       done = transform(a, b, roots_, m, count, parallel);
@@ -141,8 +138,6 @@ class Run {
   int64_t lines() const { return loop_.count(); }
 
  private:
-  // An inverse is a transform with real and imaginary parts exchanged, before and after.
-  Split exchanged(Split s) const { return inverse_ ? Split{s.im, s.re} : s; }
   void starts(int64_t first, int64_t count, int operand, int64_t (&start)[kMostLines]) const {
     int64_t line = 0;
     loop_.runs(first, first + count, 1,
@@ -151,12 +146,12 @@ class Run {
   void load(int64_t first, int64_t count, Split to) const {
     int64_t start[kMostLines];
     starts(first, count, 0, start);
-    gather_lines(in_, start, in_step_, count, plan_.n, exchanged(to));
+    gather_lines(in_, start, in_step_, count, plan_.n, to.exchanged(inverse_));
   }
   void store(int64_t first, int64_t count, Split from) const {
     int64_t start[kMostLines];
     starts(first, count, 1, start);
-    scatter_lines(exchanged(from), start, out_step_, count, plan_.n, out_);
+    scatter_lines(from.exchanged(inverse_), start, out_step_, count, plan_.n, out_);
   }
 
   const Plan& plan_;

@@ -57,12 +57,11 @@ class LongRun {
     fill_roots(column_roots_, m_.columns);
   }
 
-  /// An inverse is a transform with real and imaginary parts exchanged, before and after.
   void line(const C64* in, int64_t in_step, C64* out, int64_t out_step) const {
     each_block(m_.columns, [&](int64_t first, int64_t count, Split a, Split b) {
       int64_t start[kMostLines];
       for (int64_t i = 0; i < count; ++i) start[i] = (first + i) * in_step;
-      gather_lines(in, start, m_.columns * in_step, count, m_.rows, exchanged(a));
+      gather_lines(in, start, m_.columns * in_step, count, m_.rows, a.exchanged(inverse_));
       const Split done = transform(a, b, row_roots_, m_.rows, count, false);
       twist(done, first, count, m_.rows, n_);
       for (int64_t i = 0; i < count; ++i) start[i] = first + i;
@@ -74,13 +73,11 @@ class LongRun {
       gather_lines(between_, start, 1, count, m_.columns, a);
       const Split done = transform(a, b, column_roots_, m_.columns, count, false);
       for (int64_t i = 0; i < count; ++i) start[i] = (first + i) * out_step;
-      scatter_lines(exchanged(done), start, m_.rows * out_step, count, m_.columns, out);
+      scatter_lines(done.exchanged(inverse_), start, m_.rows * out_step, count, m_.columns, out);
     });
   }
 
  private:
-  Split exchanged(Split s) const { return inverse_ ? Split{s.im, s.re} : s; }
-
   /// f(first, count, a, b) for blocks of lines, of which there are `lines`; a and b are scratch.
   template <typename F>
   void each_block(int64_t lines, const F& f) const {

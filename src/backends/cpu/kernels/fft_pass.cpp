@@ -11,9 +11,12 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "backends/cpu/transpose-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace plimsoll::cpu::fft::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+using cpu::HWY_NAMESPACE::transpose;
 
 // Vectors and single lanes run the same operations, so that an element's bits do not depend on
 // where a vector ends; products are rounded apart from sums.
@@ -176,23 +179,9 @@ void multiply_here(Split out, Split a, Split b, int64_t n, int64_t repeat) {
 
 // Lines --------------------------------------------------------------------------------------
 
-constexpr int64_t kPart =
-    32;  // elements of a line read at once, so that both sides stay in level 1
+// Elements of a line that are read at once, so that both sides stay in level 1.
+constexpr int64_t kPart = 32;
 constexpr int64_t kSquare = 4;
-
-template <class V>
-HWY_INLINE void transpose(V (&v)[kSquare]) {
-  const hn::DFromV<V> d;
-  const hn::Repartition<uint64_t, decltype(d)> d64;
-  const auto a = hn::BitCast(d64, hn::InterleaveLower(d, v[0], v[1]));
-  const auto b = hn::BitCast(d64, hn::InterleaveUpper(d, v[0], v[1]));
-  const auto e = hn::BitCast(d64, hn::InterleaveLower(d, v[2], v[3]));
-  const auto f = hn::BitCast(d64, hn::InterleaveUpper(d, v[2], v[3]));
-  v[0] = hn::BitCast(d, hn::InterleaveLower(d64, a, e));
-  v[1] = hn::BitCast(d, hn::InterleaveUpper(d64, a, e));
-  v[2] = hn::BitCast(d, hn::InterleaveLower(d64, b, f));
-  v[3] = hn::BitCast(d, hn::InterleaveUpper(d64, b, f));
-}
 
 /// Calls f(i, begin, end) for the lines from `first` on, some elements at a time.
 template <class F>

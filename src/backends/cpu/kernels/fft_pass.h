@@ -1,5 +1,6 @@
-// One pass of a mixed-radix transform of several lines at once (Stockham's order, which needs no
-// permutation): length n·stride split as radix × m, the parts of a butterfly m apart.
+// Transforms of several lines at once: bringing lines side by side and back, and one pass of a
+// mixed-radix transform (Stockham's order, which needs no permutation): length n·stride split as
+// radix × m, the parts of a butterfly m apart.
 #pragma once
 
 #include <complex>
@@ -12,6 +13,8 @@ using C64 = std::complex<float>;
 /// Complex numbers as two arrays.
 struct Split {
   float *re = nullptr, *im = nullptr;
+  /// An inverse is a transform with real and imaginary parts exchanged, before and after.
+  Split exchanged(bool inverse = true) const { return inverse ? Split{im, re} : *this; }
 };
 
 inline constexpr int kMostRadix = 13;
