@@ -124,3 +124,5 @@ BENCHMARK(spill)
 
 }  // namespace
 }  // namespace plimsoll::memory
+
+BENCHMARK_MAIN();

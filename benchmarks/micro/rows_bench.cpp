@@ -144,3 +144,5 @@ const int registered = [] {
 }();
 
 }  // namespace
+
+BENCHMARK_MAIN();

@@ -160,3 +160,5 @@ BENCHMARK(matmul)->Arg(1024)->Unit(benchmark::kMillisecond)->UseRealTime();
 
 }  // namespace
 }  // namespace plimsoll
+
+BENCHMARK_MAIN();

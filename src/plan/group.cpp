@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "plan/build.h"
 #include "plan/order.h"
@@ -206,6 +207,74 @@ class Growth {
   Marks& marks_;
 };
 
+/// Steps in an order in which those of a group run as one.
+class JoinedSteps {
+ public:
+  explicit JoinedSteps(const Plan& plan)
+      : first_user_(plan.steps.size() + 1, 0),
+        groups_(plan.steps.size()),
+        seen_(plan.steps.size(), 0),
+        spanned_(plan.steps.size() + 1, 0) {
+    auto each_edge = [&](auto f) {
+      for (StepId s = 0; s < plan.steps.size(); ++s)
+        for (const Operand& o : plan.inputs(plan.steps[s]))
+          if (StepId p = plan.values[o.value].producer; p != kNone) f(p, s);
+    };
+    each_edge([&](StepId p, StepId) { ++first_user_[p + 1]; });
+    std::partial_sum(first_user_.begin(), first_user_.end(), first_user_.begin());
+    users_.resize(first_user_.back());
+    std::vector<uint32_t> next = first_user_;
+    each_edge([&](StepId p, StepId s) { users_[next[p]++] = s; });
+  }
+
+  /// False where the group would wait for itself; then it is none.
+  bool join(const std::vector<StepId>& body) {
+    if (waits_for_itself(body)) return false;
+    auto group = std::make_shared<const std::vector<StepId>>(body);
+    for (StepId s : body) groups_[s] = group;
+    for (StepId s = body.front() + 1; s <= body.back(); ++s) ++spanned_[s];
+    return true;
+  }
+
+ private:
+  std::span<const StepId> users(StepId s) const {
+    return std::span(users_).subspan(first_user_[s], first_user_[s + 1] - first_user_[s]);
+  }
+
+  // Users follow what they read except in a group, so nothing comes back from beyond a step before
+  // which every group has ended.
+  bool waits_for_itself(const std::vector<StepId>& body) {
+    StepId end = body.back() + 1;
+    while (spanned_[end] != 0) ++end;
+    ++round_;
+    std::vector<StepId> stack;
+    auto push = [&](StepId s) {
+      if (s >= end || std::exchange(seen_[s], round_) == round_) return;
+      stack.push_back(s);
+    };
+    auto inside = [&](StepId s) { return std::binary_search(body.begin(), body.end(), s); };
+    for (StepId member : body)
+      for (StepId user : users(member))
+        if (!inside(user)) push(user);
+    while (!stack.empty()) {
+      const StepId s = stack.back();
+      stack.pop_back();
+      if (inside(s)) return true;
+      if (groups_[s])
+        for (StepId member : *groups_[s]) push(member);
+      for (StepId user : users(s)) push(user);
+    }
+    return false;
+  }
+
+  std::vector<uint32_t> first_user_;
+  std::vector<StepId> users_;  // of step s: from first_user_[s] on
+  std::vector<std::shared_ptr<const std::vector<StepId>>> groups_;
+  std::vector<uint32_t> seen_;
+  std::vector<uint32_t> spanned_;  // groups with steps both before this one and from it on
+  uint32_t round_ = 0;
+};
+
 class Grouping {
  public:
   Grouping(Plan& plan, NestShaper& shaper, Bytes budget)
@@ -213,7 +282,8 @@ class Grouping {
         shaper_(shaper),
         budget_(budget),
         taken_(plan.steps.size(), false),
-        marks_(plan.values.size()) {}
+        marks_(plan.values.size()),
+        order_(plan) {}
 
   std::vector<std::shared_ptr<Nest>> run() {
     for (StepId s = 0; s < plan_.steps.size(); ++s)
@@ -246,46 +316,9 @@ class Grouping {
       most = gain;
       best = std::move(nest);
     }
-    if (!best) return;
+    if (!best || !order_.join(best->body)) return;
+    for (StepId s : best->body) taken_[s] = true;
     nests_.push_back(std::move(best));
-    if (!in_order()) {
-      nests_.pop_back();
-      return;
-    }
-    for (StepId s : nests_.back()->body) taken_[s] = true;
-  }
-
-  // Whether groups and steps, each as one, can be put in an order: no group waits for itself.
-  bool in_order() const {
-    const size_t n = plan_.steps.size();
-    std::vector<uint32_t> unit(n);
-    std::iota(unit.begin(), unit.end(), 0);
-    for (const auto& nest : nests_)
-      for (StepId s : nest->body) unit[s] = nest->body[0];
-    std::vector<std::vector<uint32_t>> users(n);
-    std::vector<uint32_t> waiting(n, 0);
-    size_t units = 0;
-    for (StepId s = 0; s < n; ++s) {
-      units += unit[s] == s;
-      for (const Operand& o : plan_.inputs(plan_.steps[s])) {
-        StepId p = plan_.values[o.value].producer;
-        if (p == kNone || unit[p] == unit[s]) continue;
-        users[unit[p]].push_back(unit[s]);
-        ++waiting[unit[s]];
-      }
-    }
-    std::vector<uint32_t> ready;
-    for (StepId s = 0; s < n; ++s)
-      if (unit[s] == s && waiting[s] == 0) ready.push_back(s);
-    size_t placed = 0;
-    while (!ready.empty()) {
-      uint32_t u = ready.back();
-      ready.pop_back();
-      ++placed;
-      for (uint32_t user : users[u])
-        if (--waiting[user] == 0) ready.push_back(user);
-    }
-    return placed == units;
   }
 
   // Bytes that members pass over together rather than each for itself.
@@ -398,6 +431,7 @@ class Grouping {
   const Bytes budget_;
   std::vector<bool> taken_;
   Marks marks_;
+  JoinedSteps order_;
   std::vector<std::shared_ptr<Nest>> nests_;
 };
 

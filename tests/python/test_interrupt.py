@@ -70,6 +70,7 @@ def test_interrupts_whatever_reads_a_lazy_array(ctrl_c, read):
     assert np.array(x * 2)[0, 0] == np.float32(1.02)  # the next is not interrupted
 
 
+@pytest.mark.plenty("800 products of 512 rows at their floor take minutes", "tiny-limit")
 def test_an_interrupt_that_was_raised_is_not_raised_again(ctrl_c):
     y = long_graph(mx.eye(512) * 0.5, 800)
     ctrl_c(0.2)
