@@ -95,6 +95,13 @@ std::vector<array> kernels(Machine& m, size_t nodes) {
   return recent;
 }
 
+// Each product alone is more than the limit.
+std::vector<array> products(Machine& m, size_t nodes) {
+  array x = m.data({kSide, kSide});
+  for (size_t made = 0; made < nodes; made += 2) x = tanh(matmul(x, x));
+  return {x};
+}
+
 using Make = std::vector<array> (*)(Machine&, size_t);
 
 void plan_at(benchmark::State& state, Make make, double share) {
@@ -129,6 +136,7 @@ BENCHMARK_CAPTURE(plan_at, chains_fits, chains, 1.0)->Apply(sizes);
 BENCHMARK_CAPTURE(plan_at, kernels_fits, kernels, 1.0)->Apply(sizes);
 BENCHMARK_CAPTURE(plan_at, training_half, training, 0.5)->Apply(sizes);
 BENCHMARK_CAPTURE(plan_at, kernels_fifth, kernels, 0.2)->Apply(sizes);
+BENCHMARK_CAPTURE(plan_at, products_tiled, products, 0.3)->Apply(sizes);
 
 }  // namespace
 }  // namespace plimsoll::plan

@@ -55,7 +55,7 @@ class Growth {
     extent_ = t.extent;
     add(seed, axis, 1);
     size_t end = std::min(plan_.steps.size(), seed + kWindow);
-    for (StepId s = seed + 1; s < end && members_.size() < kMaxMembers; ++s) {
+    for (StepId s = seed + 1; s < end && s <= reach_ && members_.size() < kMaxMembers; ++s) {
       if (!taken_[s] && joins(s)) continue;
       if (reads(s, Marks::kInside | Marks::kAfter)) mark_after(s);
     }
@@ -101,7 +101,12 @@ class Growth {
   }
 
   void mark_after(StepId s) {
-    for (const Operand& o : plan_.outputs(plan_.steps[s])) marks_.set(o.value, Marks::kAfter);
+    for (const Operand& o : plan_.outputs(plan_.steps[s])) mark(o.value, Marks::kAfter);
+  }
+  void mark(ValueId v, Marks::Kind kind) {
+    marks_.set(v, kind);
+    if (const StepId last = plan_.values[v].last_use; last != kNone)
+      reach_ = std::max(reach_, last);
   }
   bool reads(StepId s, int kinds) const {
     for (const Operand& o : plan_.inputs(plan_.steps[s]))
@@ -167,14 +172,14 @@ class Growth {
       bool block = t.output_axis[k] >= 0 &&
                    is_block(outputs[k], t.output_axis[k], t.extent / extent, extent);
       // What is summed over the turns is there only after the last one.
-      marks_.set(outputs[k].value, block ? Marks::kInside : Marks::kAfter);
+      mark(outputs[k].value, block ? Marks::kInside : Marks::kAfter);
     }
     auto inputs = plan_.inputs(step);
     for (size_t k = 0; k < inputs.size(); ++k) {
       const Value& v = plan_.values[inputs[k].value];
       if (v.small || marks_.has(inputs[k].value, Marks::kInside)) continue;
       if (is_block(inputs[k], t.input_axis[k], t.extent / extent, extent))
-        marks_.set(inputs[k].value, Marks::kSource);
+        mark(inputs[k].value, Marks::kSource);
     }
   }
 
@@ -203,6 +208,7 @@ class Growth {
   Plan& plan_;
   const std::vector<bool>& taken_;
   int64_t extent_ = 1;
+  StepId reach_ = 0;  // the last step that reads what is marked
   std::vector<Member> members_;
   Marks& marks_;
 };
