@@ -101,7 +101,7 @@ class Growth {
   }
 
   void mark_after(StepId s) {
-    for (const Operand& o : plan_.outputs(plan_.steps[s])) mark(o.value, Marks::kAfter);
+    for (const Operand& o : plan_.outputs(plan_.steps[s])) marks_.set(o.value, Marks::kAfter);
   }
   void mark(ValueId v, Marks::Kind kind) {
     marks_.set(v, kind);
@@ -208,7 +208,7 @@ class Growth {
   Plan& plan_;
   const std::vector<bool>& taken_;
   int64_t extent_ = 1;
-  StepId reach_ = 0;  // the last step that reads what is marked
+  StepId reach_ = 0;  // the last step that could join
   std::vector<Member> members_;
   Marks& marks_;
 };
