@@ -137,6 +137,7 @@ def run(code):
     assert result.stdout == "fine\n"
 
 
+@pytest.mark.plenty("a child does not read what is spilled", "tiny-limit")
 @pytest.mark.parametrize("leave", ["os._exit", "sys.exit"])
 def test_a_child_reads_and_is_refused_the_rest(leave):
     run(READS.replace("EXIT", leave))
