@@ -54,7 +54,7 @@ def free(tmp_path_factory):
     report = train(tmp_path_factory.mktemp("free"), SMALL, *RUN, env=FREE)
     assert set(values(report, "stage")) == {"fits"}
     for what in ("spilled", "reloaded", "recomputed"):
-        assert values(report, what) == [0, 0, 0]
+        assert set(values(report, what)) == {0}
     return report
 
 
