@@ -156,10 +156,9 @@ std::shared_ptr<Nest> NestShaper::smallest(StepId step) {
   return std::make_shared<Nest>(single(step, axes, grains_of(tiling_of(plan_, step), axes), true));
 }
 
-// Turns that move much less than an extent: rows that straddle extents leave room for no other.
-bool NestShaper::splits_hairs(const Nest& nest) const {
+bool splits_hairs(const Nest& nest, const memory::Pool& pool) {
   return static_cast<double>(nest.read + nest.written) <
-         static_cast<double>(num_turns(nest)) * static_cast<double>(pool_.options().extent_bytes) /
+         static_cast<double>(num_turns(nest)) * static_cast<double>(pool.options().extent_bytes) /
              4;
 }
 
@@ -200,7 +199,7 @@ std::shared_ptr<Nest> NestShaper::quickest(StepId step, Bytes budget, bool fine)
   // Half for the tile leaves the rest for what is under way, so that reading, running and writing
   // overlap; all of it moves fewer bytes.
   for (bool overlap : {true, false}) {
-    if (best && best->read + best->written <= once && !splits_hairs(*best)) break;
+    if (best && best->read + best->written <= once && !splits_hairs(*best, pool_)) break;
     const Bytes part = overlap ? budget / 2 : budget;
     auto consider = [&](std::shared_ptr<Nest> nest) {
       if (!nest) return;
@@ -236,7 +235,7 @@ std::shared_ptr<Nest> NestShaper::fit(StepId step, Bytes budget) {
 std::shared_ptr<Nest> NestShaper::search(StepId step, Bytes budget) {
   const Tiling& tiling = tiling_of(plan_, step);
   std::shared_ptr<Nest> best = quickest(step, budget, false);
-  if (has_fine() && (!best || splits_hairs(*best))) {
+  if (has_fine() && (!best || splits_hairs(*best, pool_))) {
     std::shared_ptr<Nest> fine = quickest(step, budget, true);
     const bool slow =
         best && fine && 2 * seconds_of(step, *fine, false) < seconds_of(step, *best, false);

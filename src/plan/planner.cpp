@@ -101,6 +101,7 @@ Plan Planner::plan(std::span<const array> outputs, Bytes limit, std::span<const 
 
 Plan Planner::find(std::span<const array> outputs, Bytes limit, std::span<const Sink> sinks) {
   Plan best;
+  Plan quickest;
   Plan nothing_again;
   for (BuildOptions options : kBuilds) {
     options.donate = !pressure_.recompute_always;
@@ -121,8 +122,12 @@ Plan Planner::find(std::span<const array> outputs, Bytes limit, std::span<const 
     // What spilling takes for itself can be more than all that does without it.
     if (plan.floor <= limit && plan.fixed <= limit && climb(plan, limit - plan.fixed)) {
       // Less fusing leaves more that can be computed again.
-      if (!pressure_.recompute_always || plan.recomputed > 0) return plan;
-      if (nothing_again.steps.empty()) nothing_again = std::move(plan);
+      if (pressure_.recompute_always && plan.recomputed == 0) {
+        if (nothing_again.steps.empty()) nothing_again = std::move(plan);
+        continue;
+      }
+      if (quickest.steps.empty() || plan.seconds < quickest.seconds) quickest = std::move(plan);
+      if (pressure_.forces_plans() || !cuts_programs_small(quickest)) return quickest;
       continue;
     }
     if (pressure_.forces_plans() && whole.peak <= whole.limit) {
@@ -133,7 +138,15 @@ Plan Planner::find(std::span<const array> outputs, Bytes limit, std::span<const 
     plan.actions.clear();
     if (best.steps.empty() || plan.floor < best.floor) best = std::move(plan);
   }
+  if (!quickest.steps.empty()) return quickest;
   return nothing_again.steps.empty() ? best : nothing_again;
+}
+
+// Programs of many operands that only tiny tiles leave room for: with fewer, larger tiles fit.
+bool Planner::cuts_programs_small(const Plan& plan) const {
+  return std::any_of(plan.units.begin(), plan.units.end(), [&](const Unit& unit) {
+    return unit.nest && plan.steps[unit.step].program && splits_hairs(*unit.nest, pool_);
+  });
 }
 
 Plan Planner::dry_run(std::span<const array> outputs, Bytes limit) {

@@ -59,6 +59,7 @@ class Planner {
   void promise_metadata(Plan& plan, bool spills, Bytes at_least = 0);
   [[nodiscard]] Bytes reorder(Plan& plan);
   bool climb(Plan& plan, Bytes budget);
+  bool cuts_programs_small(const Plan& plan) const;
   /// False where there is none, or none that is quicker than `bound` seconds.
   bool plan_under_pressure(Plan& plan, Bytes budget, double bound);
   std::vector<Unit> make_units(Plan& plan, std::span<const std::shared_ptr<Nest>> groups,

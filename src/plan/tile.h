@@ -47,6 +47,10 @@ std::vector<Access> accesses(const Plan& plan, const Nest& nest);
 ByteRange held_range(const Plan& plan, const Nest& nest, const Access& access,
                      std::span<const Window> windows);
 
+/// Whether its turns move much less than an extent: rows that straddle extents left room for no
+/// others.
+bool splits_hairs(const Nest& nest, const memory::Pool& pool);
+
 /// What a nest needs, kept apart from where it is decided.
 class NestShaper {
  public:
@@ -75,7 +79,6 @@ class NestShaper {
     double moved = 0;  // bytes that pass through memory over all turns
   };
   bool has_fine() const;
-  bool splits_hairs(const Nest& nest) const;
   Nest single(StepId step, std::span<const int> axes, std::span<const int64_t> tiles, bool fine);
   std::shared_ptr<Nest> search(StepId step, Bytes budget);
   std::shared_ptr<Nest> quickest(StepId step, Bytes budget, bool fine);

@@ -55,6 +55,23 @@ TEST_F(PlannerStages, smaller_programs_are_tried_where_large_ones_do_not_fit) {
   EXPECT_EQ(planning.planner.plan(outputs, kPlenty).steps.size(), 1u);
 }
 
+TEST_F(PlannerStages, smaller_programs_are_tried_where_only_tiny_tiles_of_large_ones_fit) {
+  // Rows of 96 floats straddle pages: a tile of whole rows takes two of each of seven operands, and
+  // one page holds tiles of a few elements.
+  array total = planning.existing({256, 96});
+  for (int i = 0; i < 5; ++i) total = add(total, planning.existing({256, 96}));
+  outputs = {total};
+  total = array();
+  const Bytes limit = planning.limit(outputs, 0) + 4 * kPage;
+  Plan plan = planning.planner.plan(outputs, limit);
+  EXPECT_STRNE(plan.stage, "refused");
+  EXPECT_GT(plan.steps.size(), 1u);
+  for (const Unit& unit : plan.units) {
+    if (unit.nest) EXPECT_LE(num_turns(*unit.nest), 256u);
+  }
+  EXPECT_EQ(planning.check(plan), "");
+}
+
 TEST_F(PlannerStages, arrays_outside_of_the_graph_make_room) {
   Plan plan = at(others(planning), 0.8);
   ASSERT_EQ(plan.others.size(), 1u);
