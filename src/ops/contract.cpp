@@ -258,6 +258,18 @@ void dft(const OpInstance& op) {
   require(shape(op, 0)[attrs_of<FftAttrs>(op).axis] > 0, "at least one element on the axis");
 }
 
+void rdft(const OpInstance& op) {
+  dft(op);
+  require(shape(op, 0)[attrs_of<FftAttrs>(op).axis] % 2 == 0, "an even length of the axis");
+  require(!attrs_of<FftAttrs>(op).inverse, "no inverse");
+}
+
+void irdft(const OpInstance& op) {
+  dft(op);
+  require(shape(op, 0)[attrs_of<FftAttrs>(op).axis] > 1, "at least two terms on the axis");
+  require(attrs_of<FftAttrs>(op).inverse, "an inverse");
+}
+
 // ---- Indices.
 
 void take(const OpInstance& op) {

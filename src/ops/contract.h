@@ -31,6 +31,8 @@ void softmax_vjp(const OpInstance& op);
 void norm(const OpInstance& op);
 void norm_vjp(const OpInstance& op);
 void dft(const OpInstance& op);
+void rdft(const OpInstance& op);
+void irdft(const OpInstance& op);
 
 // gather, scatter, join
 void take(const OpInstance& op);

@@ -59,6 +59,88 @@ constinit const OpDef kFftOp{
 
 const OpDef& fft_def() { return kFftOp; }
 
+const OpDef& rdft_def();
+const OpDef& irdft_def();
+
+array rdft(const array& a, int64_t axis) {
+  return record(rdft_def(), {a}, make_attrs(FftAttrs(static_cast<int>(axis), false)));
+}
+array irdft(const array& a, int64_t axis) {
+  return record(irdft_def(), {a}, make_attrs(FftAttrs(static_cast<int>(axis), true)));
+}
+
+/// Times `ends` where a term is its own conjugate (the first and, of an even length, the last), and
+/// `between` where a term stands for its conjugate, too.
+array weighted(const array& x, int64_t axis, int64_t n, double ends, double between) {
+  array term = arange(int64_t{0}, n / 2 + 1, int64_t{1}, Dtype::kInt32);
+  array once = equal(term * scalar(int64_t{2}) % scalar(n), constant_like(0, term));
+  array weights = where(once, array(ends, Dtype::kFloat32), array(between, Dtype::kFloat32));
+  Shape shape(static_cast<size_t>(x.ndim()), 1);
+  shape[axis] = n / 2 + 1;
+  return x * reshape(weights, shape);
+}
+
+void infer_rdft(const OpInstance& op, std::vector<TensorSpec>& out) {
+  TensorSpec spec{Dtype::kComplex64, op.inputs[0].shape};
+  int64_t& n = spec.shape[attrs_as<FftAttrs>(op.attrs).axis];
+  n = n / 2 + 1;
+  out.push_back(spec);
+}
+void infer_irdft(const OpInstance& op, std::vector<TensorSpec>& out) {
+  TensorSpec spec{Dtype::kFloat32, op.inputs[0].shape};
+  int64_t& n = spec.shape[attrs_as<FftAttrs>(op.attrs).axis];
+  n = 2 * (n - 1);
+  out.push_back(spec);
+}
+
+// Each is the other's adjoint but for what the terms count.
+std::vector<array> rdft_vjp(const VjpArgs& v) {
+  if (!v.needed[0]) return {array()};
+  const int axis = attrs_as<FftAttrs>(v.attrs).axis;
+  return {irdft(weighted(v.cotangents[0], axis, v.inputs[0].shape()[axis], 1, 0.5), axis)};
+}
+std::vector<array> irdft_vjp(const VjpArgs& v) {
+  if (!v.needed[0]) return {array()};
+  const int axis = attrs_as<FftAttrs>(v.attrs).axis;
+  return {weighted(rdft(v.cotangents[0], axis), axis, v.cotangents[0].shape()[axis], 1, 2)};
+}
+
+VmapResult rdft_vmap(const VmapArgs& v) {
+  return {{rdft(batch_first(v.inputs[0], v.axes[0]), attrs_as<FftAttrs>(v.attrs).axis + 1)}, {0}};
+}
+VmapResult irdft_vmap(const VmapArgs& v) {
+  return {{irdft(batch_first(v.inputs[0], v.axes[0]), attrs_as<FftAttrs>(v.attrs).axis + 1)}, {0}};
+}
+
+constinit const OpDef kRdftOp{.name = "rdft",
+                              .kind = Kind::kStructured,
+                              .attrs = &kAttrsOf<FftAttrs>,
+                              .check = contract::rdft,
+                              .infer = infer_rdft,
+                              .vjp = rdft_vjp,
+                              .vmap = rdft_vmap,
+                              .tiling = fft_tiling,
+                              .flops = fft_flops,
+                              .doc =
+                                  "The first half of the discrete Fourier transform of float32 "
+                                  "along one axis of even length, not scaled; see opset/fft.h."};
+
+constinit const OpDef kIrdftOp{.name = "irdft",
+                               .kind = Kind::kStructured,
+                               .attrs = &kAttrsOf<FftAttrs>,
+                               .check = contract::irdft,
+                               .infer = infer_irdft,
+                               .vjp = irdft_vjp,
+                               .vmap = irdft_vmap,
+                               .tiling = fft_tiling,
+                               .flops = fft_flops,
+                               .doc =
+                                   "Real numbers of even count from the first half of their "
+                                   "transform along one axis, not scaled; see opset/fft.h."};
+
+const OpDef& rdft_def() { return kRdftOp; }
+const OpDef& irdft_def() { return kIrdftOp; }
+
 constinit const OpDef kFft =
     composite("fft", boxed<&fft::fft>::call,
               "fft.fft(a: array, n: None | int = None, axis: int = -1, norm: str = 'backward', "
@@ -322,14 +404,14 @@ array real_transform(const array& a, const Lengths& l, const std::string& norm) 
   array x = a.dtype() == Dtype::kComplex64 ? real(a) : cast(a, Dtype::kFloat32);
   x = resized(x, l.axes.back(), l.sizes.back());
   for (size_t i = 0; i + 1 < l.axes.size(); ++i) x = resized(x, l.axes[i], l.sizes[i]);
-  x = transform(cast(x, Dtype::kComplex64), l.axes.back(), false);
-  x = resized(x, l.axes.back(), l.sizes.back() / 2 + 1);
+  const int64_t axis = l.axes.back(), n = l.sizes.back();
+  x = n % 2 == 0 ? rdft(x, axis)
+                 : resized(transform(cast(x, Dtype::kComplex64), axis, false), axis, n / 2 + 1);
   for (size_t i = l.axes.size() - 1; i-- > 0;) x = transform(x, l.axes[i], false);
   return scaled(x, factor(norm, l.total, false));
 }
 
-// The sum over all terms is the real part of that over the first half, in which all terms count
-// twice but the first and, of an even number, the last.
+// The sum over all terms is the real part of that over the first half with weights.
 array real_inverse(const array& a, const Lengths& l, const std::string& norm) {
   if (l.axes.empty()) return a;
   array x = cast(a, Dtype::kComplex64);
@@ -337,13 +419,9 @@ array real_inverse(const array& a, const Lengths& l, const std::string& norm) {
     x = transform(resized(x, l.axes[i], l.sizes[i]), l.axes[i], true);
   const int64_t axis = l.axes.back(), n = l.sizes.back();
   x = resized(x, axis, n / 2 + 1);
-  array term = arange(int64_t{0}, n / 2 + 1, int64_t{1}, Dtype::kInt32);
-  array once = equal(term * scalar(int64_t{2}) % scalar(n), constant_like(0, term));
-  array weights = where(once, array(1.0, Dtype::kFloat32), array(2.0, Dtype::kFloat32));
-  Shape shape(static_cast<size_t>(a.ndim()), 1);
-  shape[axis] = n / 2 + 1;
-  x = transform(resized(x * reshape(weights, shape), axis, n), axis, true);
-  return scaled(real(x), factor(norm, l.total, true));
+  x = n % 2 == 0 ? irdft(x, axis)
+                 : real(transform(resized(weighted(x, axis, n, 1, 2), axis, n), axis, true));
+  return scaled(x, factor(norm, l.total, true));
 }
 
 /// Elements from `by` on come first.
@@ -384,9 +462,10 @@ array frequencies(const array& term, int64_t n, double d) {
 }  // namespace
 
 OpList fft_ops() {
-  static constexpr const OpDef* kOps[] = {
-      &kFftOp, &kFft,   &kIfft,  &kRfft,   &kIrfft,    &kFft2,      &kIfft2,   &kRfft2,   &kIrfft2,
-      &kFftn,  &kIfftn, &kRfftn, &kIrfftn, &kFftshift, &kIfftshift, &kFftfreq, &kRfftfreq};
+  static constexpr const OpDef* kOps[] = {&kFftOp,    &kRdftOp,    &kIrdftOp, &kFft,     &kIfft,
+                                          &kRfft,     &kIrfft,     &kFft2,    &kIfft2,   &kRfft2,
+                                          &kIrfft2,   &kFftn,      &kIfftn,   &kRfftn,   &kIrfftn,
+                                          &kFftshift, &kIfftshift, &kFftfreq, &kRfftfreq};
   return kOps;
 }
 

@@ -63,6 +63,9 @@ def frequencies(op, oracle):
 
 ROWS = [
     *row("dft", lambda a, axis: np.fft.fft(a, axis=axis), GRIDS, name="fft", axis=0),
+    *row("rdft", lambda a, axis: np.fft.rfft(a, axis=axis), (((4, 3),), ((6, 5),)), name="rfft",
+         axis=0),
+    *row("irdft", lambda a: np.fft.irfft(a), (((3, 4),), ((2, 9),)), name="irfft"),
     *row("fft", np.fft.fft),
     *row("fft", np.fft.fft, GRIDS, label="cut", n=4, axis=1, norm="ortho"),
     *row("fft", np.fft.fft, GRIDS, label="padded", n=9, axis=0, norm="forward"),

@@ -35,16 +35,22 @@ int64_t padded_length(int64_t n) {
 
 /// What all lines of a call share, and the scratch of each block of lines.
 struct Plan {
-  int64_t n, length;  // length: of the transforms that are computed
-  int64_t lines;      // of a block
+  Form form;
+  int64_t n;       // complex numbers of a line, or pairs
+  int64_t length;  // of the transforms that are computed
+  int64_t lines;   // of a block
   bool convolved() const { return length != n; }
+  int64_t terms() const { return form == Form::kComplex ? n : n + 1; }
+  int64_t rows() const { return std::max(length, terms()); }
   // In floats.
-  int64_t shared() const { return 2 * (length + (convolved() ? n + length : 0)); }
-  int64_t block() const { return 4 * length * lines; }
+  int64_t shared() const {
+    return 2 * (length + (convolved() ? n + length : 0) + (form == Form::kComplex ? 0 : n / 2 + 1));
+  }
+  int64_t block() const { return 4 * rows() * lines; }
 };
 
-Plan plan_of(int64_t n, int64_t lines) {
-  Plan p{n, padded_length(n), 1};
+Plan plan_of(Form form, int64_t n, int64_t lines) {
+  Plan p{form, n, padded_length(n), 1};
   p.lines = std::clamp<int64_t>(std::min(kCacheElements / p.length, lines), 1, kMostLines);
   return p;
 }
@@ -56,13 +62,21 @@ int64_t lines_of(const Shape& shape, int axis) {
   return lines;
 }
 
+/// Of the complex numbers, or pairs, of a line.
+int64_t length_of(Form form, const Shape& in, int axis) {
+  if (form == Form::kFromReal) return in[axis] / 2;
+  return form == Form::kToReal ? in[axis] - 1 : in[axis];
+}
+
+template <Form form>
 size_t workspace(const OpInstance& op) {
   const Shape& shape = op.inputs[0].shape;
   const int axis = static_cast<const FftAttrs&>(*op.attrs).axis;
   if (num_elements(shape) == 0) return 0;
-  if (is_long(shape[axis])) return long_workspace(shape[axis]);
+  const int64_t n = length_of(form, shape, axis);
+  if (is_long(n)) return long_workspace(form, n);
   const int64_t lines = lines_of(shape, axis);
-  const Plan p = plan_of(shape[axis], lines);
+  const Plan p = plan_of(form, n, lines);
   const int64_t blocks =
       std::min<int64_t>(ceil_div(lines, p.lines), tbb::info::default_concurrency());
   return static_cast<size_t>(p.shared() + blocks * p.block()) * sizeof(float);
@@ -73,20 +87,24 @@ class Run {
   Run(const KernelArgs& args, const Plan& plan, float* shared) : plan_(plan) {
     const Tensor &in = args.inputs[0], &out = args.outputs[0];
     const auto& attrs = static_cast<const FftAttrs&>(*args.attrs);
-    in_ = in.as<const C64>();
-    out_ = out.as<C64>();
+    in_ = in.as<const float>();
+    out_ = out.as<float>();
     inverse_ = attrs.inverse;
-    in_step_ = in.strides[attrs.axis];
-    out_step_ = out.strides[attrs.axis];
+    in_lines_ = lines_along(in, attrs.axis);
+    out_lines_ = lines_along(out, attrs.axis);
     for (size_t d = 0; d < in.shape.size(); ++d)
       if (static_cast<int>(d) != attrs.axis)
-        loop_.add(in.shape[d], {in.strides[d], out.strides[d]});
+        loop_.add(in.shape[d], {in.strides[d] * floats_of(in), out.strides[d] * floats_of(out)});
     loop_.collapse();
     roots_ = take(shared, plan.length);
     fill_roots(roots_, plan.length);
     if (plan.convolved()) {
       chirp_ = take(shared, plan.n);
       filter_ = take(shared, plan.length);
+    }
+    if (plan.form != Form::kComplex) {
+      halves_ = take(shared, plan.n / 2 + 1);
+      fill_roots(halves_, 2 * plan.n, plan.n / 2 + 1);
     }
   }
 
@@ -117,8 +135,8 @@ class Run {
   /// Lines [first, first + count) of the batch.
   void block(int64_t first, int64_t count, float* scratch, bool parallel) const {
     const int64_t m = plan_.length;
-    Split a = take(scratch, m * count), b = take(scratch, m * count);
-    load(first, count, a);
+    Split a = take(scratch, plan_.rows() * count), b = take(scratch, plan_.rows() * count);
+    load(first, count, a, b);
     Split done;
     if (plan_.convolved()) {
       multiply(a, a, chirp_, plan_.n, count);
@@ -132,7 +150,7 @@ class Run {
     } else {
       done = transform(a, b, roots_, m, count, parallel);
     }
-    store(first, count, done);
+    store(first, count, done, done.re == a.re || done.re == a.im ? b : a);
   }
 
   int64_t lines() const { return loop_.count(); }
@@ -143,32 +161,42 @@ class Run {
     loop_.runs(first, first + count, 1,
                [&](const int64_t* at, int64_t) { start[line++] = at[operand]; });
   }
-  void load(int64_t first, int64_t count, Split to) const {
+  void load(int64_t first, int64_t count, Split to, Split other) const {
     int64_t start[kMostLines];
     starts(first, count, 0, start);
-    gather_lines(in_, start, in_step_, count, plan_.n, to.exchanged(inverse_));
+    const bool tangled = plan_.form == Form::kToReal;
+    if (!tangled)
+      return gather_lines(in_, start, in_lines_, count, plan_.n, to.exchanged(inverse_));
+    gather_lines(in_, start, in_lines_, count, plan_.terms(), other);
+    tangle(other, to.exchanged(inverse_), halves_, plan_.n, count);
   }
-  void store(int64_t first, int64_t count, Split from) const {
+  void store(int64_t first, int64_t count, Split from, Split other) const {
     int64_t start[kMostLines];
     starts(first, count, 1, start);
-    scatter_lines(from.exchanged(inverse_), start, out_step_, count, plan_.n, out_);
+    const bool tangled = plan_.form == Form::kFromReal;
+    if (!tangled)
+      return scatter_lines(from.exchanged(inverse_), start, out_lines_, count, plan_.n, out_);
+    untangle(from, other, halves_, plan_.n, count);
+    scatter_lines(other, start, out_lines_, count, plan_.terms(), out_);
   }
 
   const Plan& plan_;
-  const C64* in_;
-  C64* out_;
+  const float* in_;
+  float* out_;
   bool inverse_;
-  int64_t in_step_, out_step_;
-  StridedLoop loop_{2};
-  Split roots_, chirp_, filter_;
+  Lines in_lines_, out_lines_;
+  StridedLoop loop_{2};  // in floats
+  Split roots_, chirp_, filter_, halves_;
 };
 
+template <Form form>
 void run(const KernelArgs& args) {
   const Shape& shape = args.inputs[0].shape;
   if (num_elements(shape) == 0) return;
   const int axis = static_cast<const FftAttrs&>(*args.attrs).axis;
-  if (is_long(shape[axis])) return run_long(args);
-  const Plan plan = plan_of(shape[axis], lines_of(shape, axis));
+  const int64_t n = length_of(form, shape, axis);
+  if (is_long(n)) return run_long(args, form, n);
+  const Plan plan = plan_of(form, n, lines_of(shape, axis));
   auto* floats = reinterpret_cast<float*>(args.workspace.data());
   float* scratch = floats + plan.shared();
   const auto room = static_cast<int64_t>(args.workspace.size() / sizeof(float)) - plan.shared();
@@ -198,12 +226,17 @@ void run(const KernelArgs& args) {
 }  // namespace fft
 
 void add_fft_kernels(device::KernelTable& table) {
-  static constexpr Dtype kDtypes[] = {Dtype::kComplex64};
-  device::KernelRow row;
-  row.run = fft::run;
-  row.workspace = fft::workspace;
-  row.strided_inputs = device::kAllInputs;
-  table.add("dft", kDtypes, row);
+  using fft::Form;
+  const auto add = [&]<Form form>(const char* op, Dtype dtype) {
+    device::KernelRow row;
+    row.run = fft::run<form>;
+    row.workspace = fft::workspace<form>;
+    row.strided_inputs = device::kAllInputs;
+    table.add(op, {&dtype, 1}, row);
+  };
+  add.operator()<Form::kComplex>("dft", Dtype::kComplex64);
+  add.operator()<Form::kFromReal>("rdft", Dtype::kFloat32);
+  add.operator()<Form::kToReal>("irdft", Dtype::kComplex64);
 }
 
 }  // namespace plimsoll::cpu

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "backends/cpu/kernels/fft_transform.h"
 #include "device/kernel.h"
 
 namespace plimsoll::cpu::fft {
@@ -12,8 +13,8 @@ namespace plimsoll::cpu::fft {
 /// True for lengths that run_long takes: which way a line goes depends on its length alone.
 bool is_long(int64_t n);
 /// In bytes.
-size_t long_workspace(int64_t n);
-/// REQUIRES: is_long(the length along the transform's axis).
-void run_long(const device::KernelArgs& args);
+size_t long_workspace(Form form, int64_t n);
+/// Lines of n complex numbers, or pairs. REQUIRES: is_long(n).
+void run_long(const device::KernelArgs& args, Form form, int64_t n);
 
 }  // namespace plimsoll::cpu::fft

@@ -190,22 +190,24 @@ HWY_INLINE void each_part(int64_t first, int64_t count, int64_t n, const F& f) {
     for (int64_t i = first; i < count; ++i) f(i, k, std::min(k + kPart, n));
 }
 
-bool are_adjacent(const int64_t* start, int64_t count) {
+/// Line i follows line i - 1 as an element of an array of complex numbers follows another.
+bool are_adjacent(const int64_t* start, Lines lines, int64_t count) {
   for (int64_t i = 1; i < count; ++i)
-    if (start[i] != start[0] + i) return false;
-  return true;
+    if (start[i] != start[0] + 2 * i) return false;
+  return lines.apart == 1;
 }
+bool are_contiguous(Lines lines) { return lines.step == 2 && lines.apart == 1; }
 
-void gather_here(const C64* from, const int64_t* start, int64_t step, int64_t count, int64_t n,
+void gather_here(const float* from, const int64_t* start, Lines lines, int64_t count, int64_t n,
                  Split to) {
   const hn::ScalableTag<float> d;
   const hn::FixedTag<float, kSquare> d4;
   const int64_t lanes = HWY_LANES(float);
   int64_t rest = 0;  // lines that are read one by one
-  if (are_adjacent(start, count) && count >= lanes) {
+  if (are_adjacent(start, lines, count) && count >= lanes) {
     rest = count / lanes * lanes;
     for (int64_t k = 0; k < n; ++k) {
-      const auto* row = reinterpret_cast<const float*>(from + start[0] + k * step);
+      const float* row = from + start[0] + k * lines.step;
       for (int64_t i = 0; i < rest; i += lanes) {
         hn::Vec<decltype(d)> re, im;
         hn::LoadInterleaved2(d, row + 2 * i, re, im);
@@ -213,7 +215,7 @@ void gather_here(const C64* from, const int64_t* start, int64_t step, int64_t co
         hn::StoreU(im, d, to.im + k * count + i);
       }
     }
-  } else if (step == 1) {
+  } else if (are_contiguous(lines)) {
     rest = count / kSquare * kSquare;
     const int64_t whole = n / kSquare * kSquare;
     for (int64_t k0 = 0; k0 < whole; k0 += kPart) {
@@ -221,8 +223,7 @@ void gather_here(const C64* from, const int64_t* start, int64_t step, int64_t co
         for (int64_t k = k0; k < std::min(k0 + kPart, whole); k += kSquare) {
           hn::Vec<decltype(d4)> re[kSquare], im[kSquare];
           for (int64_t r = 0; r < kSquare; ++r)
-            hn::LoadInterleaved2(d4, reinterpret_cast<const float*>(from + start[i + r] + k), re[r],
-                                 im[r]);
+            hn::LoadInterleaved2(d4, from + start[i + r] + 2 * k, re[r], im[r]);
           transpose(re);
           transpose(im);
           for (int64_t r = 0; r < kSquare; ++r) {
@@ -234,34 +235,35 @@ void gather_here(const C64* from, const int64_t* start, int64_t step, int64_t co
     }
     for (int64_t i = 0; i < rest; ++i) {
       for (int64_t k = whole; k < n; ++k) {
-        to.re[k * count + i] = from[start[i] + k].real();
-        to.im[k * count + i] = from[start[i] + k].imag();
+        to.re[k * count + i] = from[start[i] + 2 * k];
+        to.im[k * count + i] = from[start[i] + 2 * k + 1];
       }
     }
   }
   each_part(rest, count, n, [&](int64_t i, int64_t k, int64_t end) {
     for (; k < end; ++k) {
-      to.re[k * count + i] = from[start[i] + k * step].real();
-      to.im[k * count + i] = from[start[i] + k * step].imag();
+      const float* at = from + start[i] + k * lines.step;
+      to.re[k * count + i] = at[0];
+      to.im[k * count + i] = at[lines.apart];
     }
   });
 }
 
-void scatter_here(Split from, const int64_t* start, int64_t step, int64_t count, int64_t n,
-                  C64* to) {
+void scatter_here(Split from, const int64_t* start, Lines lines, int64_t count, int64_t n,
+                  float* to) {
   const hn::ScalableTag<float> d;
   const hn::FixedTag<float, kSquare> d4;
   const int64_t lanes = HWY_LANES(float);
   int64_t rest = 0;
-  if (are_adjacent(start, count) && count >= lanes) {
+  if (are_adjacent(start, lines, count) && count >= lanes) {
     rest = count / lanes * lanes;
     for (int64_t k = 0; k < n; ++k) {
-      auto* row = reinterpret_cast<float*>(to + start[0] + k * step);
+      float* row = to + start[0] + k * lines.step;
       for (int64_t i = 0; i < rest; i += lanes)
         hn::StoreInterleaved2(hn::LoadU(d, from.re + k * count + i),
                               hn::LoadU(d, from.im + k * count + i), d, row + 2 * i);
     }
-  } else if (step == 1) {
+  } else if (are_contiguous(lines)) {
     rest = count / kSquare * kSquare;
     const int64_t whole = n / kSquare * kSquare;
     for (int64_t k0 = 0; k0 < whole; k0 += kPart) {
@@ -275,19 +277,90 @@ void scatter_here(Split from, const int64_t* start, int64_t step, int64_t count,
           transpose(re);
           transpose(im);
           for (int64_t r = 0; r < kSquare; ++r)
-            hn::StoreInterleaved2(re[r], im[r], d4,
-                                  reinterpret_cast<float*>(to + start[i + r] + k));
+            hn::StoreInterleaved2(re[r], im[r], d4, to + start[i + r] + 2 * k);
         }
       }
     }
-    for (int64_t i = 0; i < rest; ++i)
-      for (int64_t k = whole; k < n; ++k)
-        to[start[i] + k] = C64(from.re[k * count + i], from.im[k * count + i]);
+    for (int64_t i = 0; i < rest; ++i) {
+      for (int64_t k = whole; k < n; ++k) {
+        to[start[i] + 2 * k] = from.re[k * count + i];
+        to[start[i] + 2 * k + 1] = from.im[k * count + i];
+      }
+    }
   }
   each_part(rest, count, n, [&](int64_t i, int64_t k, int64_t end) {
-    for (; k < end; ++k)
-      to[start[i] + k * step] = C64(from.re[k * count + i], from.im[k * count + i]);
+    for (; k < end; ++k) {
+      float* at = to + start[i] + k * lines.step;
+      at[0] = from.re[k * count + i];
+      at[lines.apart] = from.im[k * count + i];
+    }
   });
+}
+
+// Halves of a real transform ----------------------------------------------------------------
+
+template <class D>
+HWY_INLINE Complex<D> conjugate(Complex<D> a) {
+  return {a.re, hn::Neg(a.im)};
+}
+template <class D>
+HWY_INLINE Complex<D> load(D d, Split s, int64_t at) {
+  return {hn::LoadU(d, s.re + at), hn::LoadU(d, s.im + at)};
+}
+template <class D>
+HWY_INLINE void store(D d, Complex<D> a, Split s, int64_t at) {
+  hn::StoreU(a.re, d, s.re + at);
+  hn::StoreU(a.im, d, s.im + at);
+}
+
+/// Calls f(tag, i) for the lanes of `count` lines.
+template <class F>
+HWY_INLINE void each_lane(int64_t count, const F& f) {
+  const hn::ScalableTag<float> d;
+  const hn::CappedTag<float, 1> one;
+  const int64_t lanes = HWY_LANES(float);
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) f(d, i);
+  for (; i < count; ++i) f(one, i);
+}
+
+// Z_k of the pairs is E_k + i O_k of the even and of the odd numbers, and Z_(half - k) is
+// conj(E_k) + i conj(O_k); term k is E_k + w^k O_k, term half - k is conj(E_k - w^k O_k).
+void untangle_here(Split in, Split out, Split roots, int64_t half, int64_t count) {
+  each_lane(count, [&](auto d, int64_t i) HWY_ATTR {
+    const auto z = load(d, in, i);
+    const auto zero = hn::Zero(d);
+    store(d, {hn::Add(z.re, z.im), zero}, out, i);
+    store(d, {hn::Sub(z.re, z.im), zero}, out, half * count + i);
+  });
+  for (int64_t k = 1; k <= half - k; ++k) {
+    const int64_t low = k * count, high = (half - k) * count;
+    each_lane(count, [&](auto d, int64_t i) HWY_ATTR {
+      const auto a = load(d, in, low + i), b = conjugate(load(d, in, high + i));
+      const auto even = scaled(a + b, 0.5f), odd = turned(scaled(a - b, 0.5f));
+      const auto turn = times(odd, hn::Set(d, roots.re[k]), hn::Set(d, roots.im[k]));
+      store(d, conjugate(even - turn), out, high + i);
+      store(d, even + turn, out, low + i);
+    });
+  }
+}
+
+void tangle_here(Split in, Split out, Split roots, int64_t half, int64_t count) {
+  each_lane(count, [&](auto d, int64_t i) HWY_ATTR {
+    const auto first = hn::LoadU(d, in.re + i), last = hn::LoadU(d, in.re + half * count + i);
+    store(d, {hn::Add(first, last), hn::Sub(first, last)}, out, i);
+  });
+  for (int64_t k = 1; k <= half - k; ++k) {
+    const int64_t low = k * count, high = (half - k) * count;
+    each_lane(count, [&](auto d, int64_t i) HWY_ATTR {
+      const auto a = load(d, in, low + i), b = conjugate(load(d, in, high + i));
+      const auto even = a + b;
+      const auto odd = times(a - b, hn::Set(d, roots.re[k]), hn::Set(d, -roots.im[k]));
+      const auto other = turned(odd);  // -i odd
+      store(d, conjugate(even + other), out, high + i);
+      store(d, even - other, out, low + i);
+    });
+  }
 }
 
 // A line's factors are the powers of one, in double, whose errors stay far below a float's.
@@ -337,17 +410,25 @@ HWY_EXPORT(multiply_here);
 HWY_EXPORT(gather_here);
 HWY_EXPORT(scatter_here);
 HWY_EXPORT(twist_here);
+HWY_EXPORT(untangle_here);
+HWY_EXPORT(tangle_here);
 void run_pass(const Pass& pass) { HWY_DYNAMIC_DISPATCH(run_pass_here)(pass); }
 void multiply(Split out, Split a, Split b, int64_t n, int64_t repeat) {
   HWY_DYNAMIC_DISPATCH(multiply_here)(out, a, b, n, repeat);
 }
-void gather_lines(const C64* from, const int64_t* start, int64_t step, int64_t count, int64_t n,
+void gather_lines(const float* from, const int64_t* start, Lines lines, int64_t count, int64_t n,
                   Split to) {
-  HWY_DYNAMIC_DISPATCH(gather_here)(from, start, step, count, n, to);
+  HWY_DYNAMIC_DISPATCH(gather_here)(from, start, lines, count, n, to);
 }
-void scatter_lines(Split from, const int64_t* start, int64_t step, int64_t count, int64_t n,
-                   C64* to) {
-  HWY_DYNAMIC_DISPATCH(scatter_here)(from, start, step, count, n, to);
+void scatter_lines(Split from, const int64_t* start, Lines lines, int64_t count, int64_t n,
+                   float* to) {
+  HWY_DYNAMIC_DISPATCH(scatter_here)(from, start, lines, count, n, to);
+}
+void untangle(Split in, Split out, Split roots, int64_t half, int64_t count) {
+  HWY_DYNAMIC_DISPATCH(untangle_here)(in, out, roots, half, count);
+}
+void tangle(Split in, Split out, Split roots, int64_t half, int64_t count) {
+  HWY_DYNAMIC_DISPATCH(tangle_here)(in, out, roots, half, count);
 }
 void twist(Split x, int64_t first, int64_t count, int64_t rows, int64_t n) {
   HWY_DYNAMIC_DISPATCH(twist_here)(x, first, count, rows, n);

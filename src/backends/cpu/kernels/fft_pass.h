@@ -32,12 +32,27 @@ struct Pass {
 };
 void run_pass(const Pass& pass);
 
-/// to[k·count + i] = from[start[i] + k·step], for k < n and i < count.
-void gather_lines(const C64* from, const int64_t* start, int64_t step, int64_t count, int64_t n,
+/// Lines of complex numbers among floats: the real part of element k is k·step on, the imaginary
+/// part `apart` after it. Pairs of real numbers are complex numbers, too.
+struct Lines {
+  int64_t step = 2, apart = 1;
+  static Lines complex(int64_t step) { return {2 * step, 1}; }
+  static Lines pairs(int64_t step) { return {2 * step, step}; }
+};
+
+/// to[k·count + i] = element k of the line from[start[i]], for k < n and i < count.
+void gather_lines(const float* from, const int64_t* start, Lines lines, int64_t count, int64_t n,
                   Split to);
 /// The way back.
-void scatter_lines(Split from, const int64_t* start, int64_t step, int64_t count, int64_t n,
-                   C64* to);
+void scatter_lines(Split from, const int64_t* start, Lines lines, int64_t count, int64_t n,
+                   float* to);
+
+/// From the transform of pairs of real numbers, `half` of them, to the first half + 1 terms of the
+/// transform of the numbers, for `count` lines side by side. `roots`: exp(-2πi k / (2·half)), for
+/// k ≤ half / 2. REQUIRES: `out` and `in` do not overlap.
+void untangle(Split in, Split out, Split roots, int64_t half, int64_t count);
+/// From half + 1 terms to what an inverse transform of `half` turns into pairs of real numbers.
+void tangle(Split in, Split out, Split roots, int64_t half, int64_t count);
 
 /// x[k·count + i] *= exp(-2πi k·(first + i) / n), for k < rows and i < count ≤ 16.
 void twist(Split x, int64_t first, int64_t count, int64_t rows, int64_t n);

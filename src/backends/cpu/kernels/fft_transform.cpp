@@ -33,20 +33,20 @@ Split take(float*& at, int64_t n) {
 }
 
 // Each is a product, in double, of one of a few angles apart and one of the angles between them.
-void fill_roots(Split roots, int64_t n) {
+void fill_roots(Split roots, int64_t n, int64_t count) {
   constexpr int64_t kBetween = 512;
   double cosine[kBetween], sine[kBetween];
   const double turn = -2 * std::numbers::pi / static_cast<double>(n);
-  for (int64_t k = 0; k < std::min(n, kBetween); ++k) {
+  for (int64_t k = 0; k < std::min(count, kBetween); ++k) {
     cosine[k] = std::cos(turn * static_cast<double>(k));
     sine[k] = std::sin(turn * static_cast<double>(k));
   }
-  parallel_ranges(ceil_div(n, kBetween), kBetween, [&](int64_t begin, int64_t end) {
+  parallel_ranges(ceil_div(count, kBetween), kBetween, [&](int64_t begin, int64_t end) {
     for (int64_t part = begin; part < end; ++part) {
       const int64_t first = part * kBetween;
       const double c = std::cos(turn * static_cast<double>(first));
       const double s = std::sin(turn * static_cast<double>(first));
-      for (int64_t k = 0; k < std::min(kBetween, n - first); ++k) {
+      for (int64_t k = 0; k < std::min(kBetween, count - first); ++k) {
         roots.re[first + k] = static_cast<float>(c * cosine[k] - s * sine[k]);
         roots.im[first + k] = static_cast<float>(c * sine[k] + s * cosine[k]);
       }
