@@ -132,8 +132,10 @@ class Run {
     std::copy_n(done.im, m, filter_.im);
   }
 
-  /// Lines [first, first + count) of the batch.
-  void block(int64_t first, int64_t count, float* scratch, bool parallel) const {
+  /// A block of lines from `first` on. The last line is repeated where there are no more: vectors
+  /// that are not full take longer.
+  void block(int64_t first, float* scratch, bool parallel) const {
+    const int64_t count = plan_.lines;
     const int64_t m = plan_.length;
     Split a = take(scratch, plan_.rows() * count), b = take(scratch, plan_.rows() * count);
     load(first, count, a, b);
@@ -158,8 +160,9 @@ class Run {
  private:
   void starts(int64_t first, int64_t count, int operand, int64_t (&start)[kMostLines]) const {
     int64_t line = 0;
-    loop_.runs(first, first + count, 1,
+    loop_.runs(first, std::min(first + count, lines()), 1,
                [&](const int64_t* at, int64_t) { start[line++] = at[operand]; });
+    for (; line < count; ++line) start[line] = start[line - 1];
   }
   void load(int64_t first, int64_t count, Split to, Split other) const {
     int64_t start[kMostLines];
@@ -206,19 +209,20 @@ void run(const KernelArgs& args) {
   // One block at a time, by all threads, where there is one only or a block is large.
   const bool alone = workers == 1 && plan.length * plan.lines >= kParallelElements;
   work.prepare(scratch, alone);
-  const auto one = [&](int64_t i, float* mine) {
-    const int64_t first = i * plan.lines;
-    work.block(first, std::min(plan.lines, work.lines() - first), mine, alone);
-  };
+  const auto one = [&](int64_t i, float* mine) { work.block(i * plan.lines, mine, alone); };
   if (workers == 1) {
     for (int64_t i = 0; i < blocks; ++i) one(i, scratch);
     return;
   }
+  // Blocks that run at one time lie far apart, for those beside each other share cache lines.
+  const int64_t apart = ceil_div(blocks, workers);
   std::atomic<int64_t> next{0};
   run_tasks(workers, [&](int64_t worker) {
     const ScopedFloatMode mode;
-    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < blocks;)
-      one(i, scratch + worker * plan.block());
+    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < apart * workers;) {
+      const int64_t at = i % workers * apart + i / workers;
+      if (at < blocks) one(at, scratch + worker * plan.block());
+    }
   });
 }
 

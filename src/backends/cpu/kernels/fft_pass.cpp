@@ -43,6 +43,19 @@ HWY_INLINE Complex<D> scaled(Complex<D> a, float by) {
   const auto s = hn::Set(D(), by);
   return {hn::Mul(a.re, s), hn::Mul(a.im, s)};
 }
+template <class D>
+HWY_INLINE Complex<D> conjugate(Complex<D> a) {
+  return {a.re, hn::Neg(a.im)};
+}
+template <class D>
+HWY_INLINE Complex<D> load(D d, Split s, int64_t at) {
+  return {hn::LoadU(d, s.re + at), hn::LoadU(d, s.im + at)};
+}
+template <class D>
+HWY_INLINE void store(D d, Complex<D> a, Split s, int64_t at) {
+  hn::StoreU(a.re, d, s.re + at);
+  hn::StoreU(a.im, d, s.im + at);
+}
 /// -i a
 template <class D>
 HWY_INLINE Complex<D> turned(Complex<D> a) {
@@ -106,22 +119,30 @@ HWY_INLINE void run_lanes(D d, const Pass& t, int64_t p, int64_t q,
                           const float (&table)[2][kMostRadix], const float (&w)[2][R]) {
   Complex<D> x[R];
   const int64_t from = q + t.stride * p, apart = t.stride * t.m;
-  for (int k = 0; k < R; ++k)
-    x[k] = {hn::LoadU(d, t.in.re + from + k * apart), hn::LoadU(d, t.in.im + from + k * apart)};
+  for (int k = 0; k < R; ++k) x[k] = load(d, t.in, from + k * apart);
   butterfly<R>(x, table);
   const int64_t to = q + t.stride * R * p;
   for (int j = 0; j < R; ++j) {
     const Complex<D> y = j == 0 ? x[0] : times(x[j], hn::Set(d, w[0][j]), hn::Set(d, w[1][j]));
-    hn::StoreU(y.re, d, t.out.re + to + j * t.stride);
-    hn::StoreU(y.im, d, t.out.im + to + j * t.stride);
+    store(d, y, t.out, to + j * t.stride);
   }
+}
+
+/// Calls f(tag, i) for the lanes of [begin, end), in vectors that get shorter towards its end.
+template <class F>
+HWY_INLINE void each_lane(int64_t begin, int64_t end, const F& f) {
+  const auto all = [&](auto tag) HWY_ATTR {
+    const auto lanes = static_cast<int64_t>(hn::Lanes(tag));
+    for (; begin + lanes <= end; begin += lanes) f(tag, begin);
+  };
+  all(hn::ScalableTag<float>());
+  all(hn::CappedTag<float, 8>());
+  all(hn::CappedTag<float, 4>());
+  all(hn::CappedTag<float, 1>());
 }
 
 template <int R>
 void run_radix(const Pass& t) {
-  const hn::ScalableTag<float> d;
-  const hn::CappedTag<float, 1> one;
-  const int64_t lanes = HWY_LANES(float);
   float table[2][kMostRadix] = {};
   for (int k = 0; R % 2 == 1 && k < R; ++k) {  // others need none
     table[0][k] = static_cast<float>(std::cos(2 * std::numbers::pi * k / R));
@@ -133,9 +154,7 @@ void run_radix(const Pass& t) {
       w[0][j] = t.roots.re[p * j * t.root_step];
       w[1][j] = t.roots.im[p * j * t.root_step];
     }
-    int64_t q = t.q0;
-    for (; q + lanes <= t.q1; q += lanes) run_lanes<R>(d, t, p, q, table, w);
-    for (; q < t.q1; ++q) run_lanes<R>(one, t, p, q, table, w);
+    each_lane(t.q0, t.q1, [&](auto d, int64_t q) HWY_ATTR { run_lanes<R>(d, t, p, q, table, w); });
   }
 }
 
@@ -161,20 +180,10 @@ void run_pass_here(const Pass& t) {
 }
 
 void multiply_here(Split out, Split a, Split b, int64_t n, int64_t repeat) {
-  const hn::ScalableTag<float> d;
-  const hn::CappedTag<float, 1> one;
-  const int64_t lanes = HWY_LANES(float);
-  for (int64_t k = 0; k < n; ++k) {
-    const auto product = [&](auto tag, int64_t i) HWY_ATTR {
-      const Complex<decltype(tag)> x{hn::LoadU(tag, a.re + i), hn::LoadU(tag, a.im + i)};
-      const auto y = times(x, hn::Set(tag, b.re[k]), hn::Set(tag, b.im[k]));
-      hn::StoreU(y.re, tag, out.re + i);
-      hn::StoreU(y.im, tag, out.im + i);
-    };
-    int64_t i = k * repeat;
-    for (; i + lanes <= (k + 1) * repeat; i += lanes) product(d, i);
-    for (; i < (k + 1) * repeat; ++i) product(one, i);
-  }
+  for (int64_t k = 0; k < n; ++k)
+    each_lane(k * repeat, (k + 1) * repeat, [&](auto d, int64_t i) HWY_ATTR {
+      store(d, times(load(d, a, i), hn::Set(d, b.re[k]), hn::Set(d, b.im[k])), out, i);
+    });
 }
 
 // Lines --------------------------------------------------------------------------------------
@@ -299,35 +308,10 @@ void scatter_here(Split from, const int64_t* start, Lines lines, int64_t count, 
 
 // Halves of a real transform ----------------------------------------------------------------
 
-template <class D>
-HWY_INLINE Complex<D> conjugate(Complex<D> a) {
-  return {a.re, hn::Neg(a.im)};
-}
-template <class D>
-HWY_INLINE Complex<D> load(D d, Split s, int64_t at) {
-  return {hn::LoadU(d, s.re + at), hn::LoadU(d, s.im + at)};
-}
-template <class D>
-HWY_INLINE void store(D d, Complex<D> a, Split s, int64_t at) {
-  hn::StoreU(a.re, d, s.re + at);
-  hn::StoreU(a.im, d, s.im + at);
-}
-
-/// Calls f(tag, i) for the lanes of `count` lines.
-template <class F>
-HWY_INLINE void each_lane(int64_t count, const F& f) {
-  const hn::ScalableTag<float> d;
-  const hn::CappedTag<float, 1> one;
-  const int64_t lanes = HWY_LANES(float);
-  int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) f(d, i);
-  for (; i < count; ++i) f(one, i);
-}
-
 // Z_k of the pairs is E_k + i O_k of the even and of the odd numbers, and Z_(half - k) is
 // conj(E_k) + i conj(O_k); term k is E_k + w^k O_k, term half - k is conj(E_k - w^k O_k).
 void untangle_here(Split in, Split out, Split roots, int64_t half, int64_t count) {
-  each_lane(count, [&](auto d, int64_t i) HWY_ATTR {
+  each_lane(0, count, [&](auto d, int64_t i) HWY_ATTR {
     const auto z = load(d, in, i);
     const auto zero = hn::Zero(d);
     store(d, {hn::Add(z.re, z.im), zero}, out, i);
@@ -335,7 +319,7 @@ void untangle_here(Split in, Split out, Split roots, int64_t half, int64_t count
   });
   for (int64_t k = 1; k <= half - k; ++k) {
     const int64_t low = k * count, high = (half - k) * count;
-    each_lane(count, [&](auto d, int64_t i) HWY_ATTR {
+    each_lane(0, count, [&](auto d, int64_t i) HWY_ATTR {
       const auto a = load(d, in, low + i), b = conjugate(load(d, in, high + i));
       const auto even = scaled(a + b, 0.5f), odd = turned(scaled(a - b, 0.5f));
       const auto turn = times(odd, hn::Set(d, roots.re[k]), hn::Set(d, roots.im[k]));
@@ -346,13 +330,13 @@ void untangle_here(Split in, Split out, Split roots, int64_t half, int64_t count
 }
 
 void tangle_here(Split in, Split out, Split roots, int64_t half, int64_t count) {
-  each_lane(count, [&](auto d, int64_t i) HWY_ATTR {
+  each_lane(0, count, [&](auto d, int64_t i) HWY_ATTR {
     const auto first = hn::LoadU(d, in.re + i), last = hn::LoadU(d, in.re + half * count + i);
     store(d, {hn::Add(first, last), hn::Sub(first, last)}, out, i);
   });
   for (int64_t k = 1; k <= half - k; ++k) {
     const int64_t low = k * count, high = (half - k) * count;
-    each_lane(count, [&](auto d, int64_t i) HWY_ATTR {
+    each_lane(0, count, [&](auto d, int64_t i) HWY_ATTR {
       const auto a = load(d, in, low + i), b = conjugate(load(d, in, high + i));
       const auto even = a + b;
       const auto odd = times(a - b, hn::Set(d, roots.re[k]), hn::Set(d, -roots.im[k]));
@@ -379,11 +363,8 @@ HWY_INLINE void twist_lanes(D d, Split x, int64_t first, int64_t i, int64_t coun
   const auto c = hn::Load(dd, cosine), s = hn::Load(dd, sine);
   auto re = hn::Set(dd, 1.0), im = hn::Zero(dd);
   for (int64_t k = 0; k < rows; ++k) {
-    float *at_re = x.re + k * count + i, *at_im = x.im + k * count + i;
-    const Complex<D> a{hn::LoadU(d, at_re), hn::LoadU(d, at_im)};
-    const Complex<D> y = times(a, hn::DemoteTo(d, re), hn::DemoteTo(d, im));
-    hn::StoreU(y.re, d, at_re);
-    hn::StoreU(y.im, d, at_im);
+    store(d, times(load(d, x, k * count + i), hn::DemoteTo(d, re), hn::DemoteTo(d, im)), x,
+          k * count + i);
     const auto next = hn::Sub(hn::Mul(re, c), hn::Mul(im, s));
     im = hn::Add(hn::Mul(re, s), hn::Mul(im, c));
     re = next;
