@@ -45,7 +45,8 @@ PyObject* create(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   return guarded([&]() -> PyObject* {
     std::optional<Dtype> wanted;
     if (Dtype d; dtype != Py_None) {
-      PLIMSOLL_CHECK(to_dtype(dtype, d), TypeError, "array(): expected a Dtype or None, got {}",
+      PLIMSOLL_CHECK(to_dtype(dtype, d), TypeError,
+                     "array(): expected a Dtype or None, got {}; pass one such as mx.float32",
                      Py_TYPE(dtype)->tp_name);
       wanted = d;
     }
@@ -157,6 +158,7 @@ void bind_array(nanobind::module_& m) {
   PyType_Spec spec{"plimsoll._core.array", sizeof(PyArray), 0, Py_TPFLAGS_DEFAULT, slots};
   array_type = reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(m.ptr(), &spec, nullptr));
   if (!array_type) throw nb::python_error();
+  array_type->tp_name = "array";  // as errors call it
   m.attr("array") = nb::borrow(reinterpret_cast<PyObject*>(array_type));
 }
 

@@ -3,7 +3,9 @@
 #include <nanobind/nanobind.h>
 
 #include <algorithm>
+#include <limits>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "base/check.h"
@@ -15,8 +17,10 @@
 #include "bindings/index_ops.h"
 #include "plimsoll/ops/binary.h"
 #include "plimsoll/ops/cast.h"
+#include "plimsoll/ops/creation.h"
 #include "plimsoll/ops/gather.h"
 #include "plimsoll/ops/join.h"
+#include "plimsoll/ops/scan.h"
 #include "plimsoll/ops/scatter.h"
 #include "plimsoll/ops/select.h"
 #include "plimsoll/ops/unary.h"
@@ -39,7 +43,8 @@ constexpr const char* kBadKey =
 
 array index_array(array a) {
   PLIMSOLL_CHECK(a.dtype() != Dtype::kBool, ValueError,
-                 "[index] boolean indices are not yet supported for reading; use where");
+                 "[index] boolean indices are supported in x[mask] = values only, as the shape of "
+                 "x[mask] would depend on values; use where(mask, x, other), or numpy.array(x)");
   PLIMSOLL_CHECK(is_integral(a.dtype()), ValueError,
                  "[index] expected indices of an integer dtype, got {}", name_of(a.dtype()));
   return a;
@@ -286,15 +291,52 @@ array combine(const array& a, const array& b, Update how) {
   return kOps[static_cast<int>(how)](a, b);
 }
 
-/// x[mask] = value keeps x where the mask is false; the value must broadcast against x.
-std::optional<array> masked(const array& a, PyObject* key, const array& value) {
-  if (!is_array(key) || unwrap(key).dtype() != Dtype::kBool) return std::nullopt;
-  array mask = unwrap(key);
-  PLIMSOLL_CHECK(mask.ndim() <= a.ndim(), ValueError,
-                 "[index] expected a mask of at most {} dimensions, got {}", a.ndim(), mask.ndim());
-  Shape shape = mask.shape();
-  while (static_cast<int>(shape.size()) < a.ndim()) shape.push_back(1);
-  return where(reshaped(mask, shape), astype(value, a.dtype()), a);
+/// A bool, or a list, an array or NumPy's array of bools.
+bool is_mask(PyObject* key) {
+  if (is_array(key)) return unwrap(key).dtype() == Dtype::kBool;
+  while (PyList_Check(key) && PyList_GET_SIZE(key) > 0) key = PyList_GET_ITEM(key, 0);
+  if (PyBool_Check(key)) return true;
+  if (!PyObject_CheckBuffer(key) || !nb::hasattr(key, "dtype")) return false;
+  nb::object dtype = nb::handle(key).attr("dtype");
+  return std::string_view(nb::str(nb::handle(dtype)).c_str()) == "bool";
+}
+
+/// For each element of a flat mask the next row of `rows`; what is false gets any.
+array rows_by_mask(const array& rows, const array& mask) {
+  // A row for what is false; take refuses any other.
+  if (rows.shape()[0] == 0) {
+    Shape one = rows.shape();
+    one[0] = 1;
+    return take(zeros(one, rows.dtype()), astype(mask, Dtype::kInt32), 0);
+  }
+  Dtype wide = mask.size() > std::numeric_limits<int32_t>::max() ? Dtype::kInt64 : Dtype::kInt32;
+  array before = cumsum(mask, 0, false, false, wide);
+  return take(rows, where(mask, before, zeros({}, wide)), 0);
+}
+
+/// x[mask] = value as in NumPy: the mask covers the first axes of x. The value is one for all
+/// places where it is true, or has one more axis and at least as many rows as there are places.
+array assign_masked(const array& a, const array& mask, const array& value) {
+  auto covered = static_cast<size_t>(mask.ndim());
+  bool fits = mask.ndim() <= a.ndim() &&
+              std::equal(mask.shape().begin(), mask.shape().end(), a.shape().begin());
+  PLIMSOLL_CHECK(fits, ValueError,
+                 "[index] expected a mask of the array's first axes, got shapes {} and {}",
+                 to_string(mask.shape()), to_string(a.shape()));
+  Shape rest(a.shape().begin() + covered, a.shape().end()), shape = mask.shape();
+  shape.resize(a.shape().size(), 1);
+  array v = astype(value, a.dtype());
+  while (v.ndim() > 0 && v.shape()[0] == 1)
+    v = reshaped(v, Shape(v.shape().begin() + 1, v.shape().end()));
+  if (static_cast<size_t>(v.ndim()) <= rest.size())
+    return where(reshaped(mask, shape), broadcasted(v, rest), a);
+  PLIMSOLL_CHECK(static_cast<size_t>(v.ndim()) == rest.size() + 1, ValueError,
+                 "[index] expected values of at most {} dimensions for the mask, got shape {}",
+                 rest.size() + 1, to_string(v.shape()));
+  Shape rows = rest;
+  rows.insert(rows.begin(), v.shape()[0]);
+  array picked = rows_by_mask(broadcasted(v, rows), reshape(mask, {-1}));
+  return where(reshaped(mask, shape), reshaped(picked, a.shape()), a);
 }
 
 }  // namespace
@@ -315,7 +357,7 @@ array get_item(const array& a, nb::handle key) {
 }
 
 array set_item(const array& a, nb::handle key, const array& value) {
-  if (auto out = masked(a, key.ptr(), value)) return *out;
+  if (is_mask(key.ptr())) return assign_masked(a, make_array(key, std::nullopt), value);
   Key k = read_key(a, key.ptr());
   array update = fit(value, result_shape(k, a.shape()), a.dtype());
   if (k.gathered.indices.empty()) return write_window(a, k.window, update);

@@ -42,7 +42,8 @@ Dims dims_of(const nb::args& args, const char* what) {
   Dims out;
   PyObject* given = args.ptr();
   if (args.size() == 1 && PySequence_Check(args[0].ptr())) given = args[0].ptr();
-  PLIMSOLL_CHECK(to_ints(given, out), TypeError, "{}: expected integers", what);
+  PLIMSOLL_CHECK(to_ints(given, out), TypeError, "{}: expected integers, or one tuple of them",
+                 what);
   return out;
 }
 
@@ -54,7 +55,9 @@ void require_stream(nb::handle stream) {
 
 nb::object item(const array& a) {
   PLIMSOLL_CHECK(a.size() == 1, ValueError,
-                 "[convert] Only length-1 arrays can be converted to Python scalars.");
+                 "[convert] Only length-1 arrays can be converted to Python scalars, got shape {}; "
+                 "take one of its elements, or tolist()",
+                 to_string(a.shape()));
   std::vector<std::byte> bytes = read_elements(a);
   nb::object o = nb::steal(element(bytes.data(), a.dtype()));
   if (!o) throw nb::python_error();

@@ -174,10 +174,12 @@ struct Scalar {
   Dtype dtype;
 };
 
-Scalar scalar_of(PyObject* o) {
+Scalar scalar_of(PyObject* o, const char* instead = "take one of its elements, or tolist()") {
   array a = unwrap(o);
   PLIMSOLL_CHECK(a.size() == 1, ValueError,
-                 "[convert] Only length-1 arrays can be converted to Python scalars.");
+                 "[convert] Only length-1 arrays can be converted to Python scalars, got shape {}; "
+                 "{}",
+                 to_string(a.shape()), instead);
   Scalar s{{}, a.dtype()};
   without_gil([&] { a.copy_to(s.bytes); });
   return s;
@@ -185,7 +187,7 @@ Scalar scalar_of(PyObject* o) {
 
 int to_truth(PyObject* a) {
   try {
-    Scalar s = scalar_of(a);
+    Scalar s = scalar_of(a, "ask for any() or all() of its elements");
     if (is_integral(s.dtype)) return element_as_int(s.bytes, s.dtype) != 0;
     return element_as_complex(s.bytes, s.dtype) != 0.0;
   } catch (...) {

@@ -76,7 +76,9 @@ Element element_of(const Py_buffer& view) {
   if (format.size() == 1 && std::strchr("BHILQN", format[0]))
     return {integer_of(false, view.itemsize)};
   throw ValueError(
-      fmt::format("[array] expected a buffer of numbers, got elements of format \"{}\"", format));
+      fmt::format("[array] expected a buffer of numbers, got elements of format \"{}\"; convert "
+                  "them first, as NumPy's astype does",
+                  format));
 }
 
 // The elements in row-major order, in `dtype`. Large copies run without the GIL.
@@ -169,11 +171,13 @@ Leaf leaf_of(PyObject* o) {
 }
 
 constexpr size_t kMaxDepth = 1000;
+constexpr const char* kRagged =
+    "[array] Initialization encountered non-uniform length: expected lists of one length beside "
+    "each other, got others; pad them first";
 
 void survey(PyObject* o, size_t depth, Survey& s) {
   if (!is_sequence(o)) {
-    PLIMSOLL_CHECK(!s.known_depth || depth == s.shape.size(), ValueError,
-                   "Initialization encountered non-uniform length.");
+    PLIMSOLL_CHECK(!s.known_depth || depth == s.shape.size(), ValueError, kRagged);
     s.known_depth = true;
     s.leaf = std::max(s.leaf, leaf_of(o));
     return;
@@ -185,8 +189,7 @@ void survey(PyObject* o, size_t depth, Survey& s) {
   if (depth == s.shape.size() && !s.known_depth)
     s.shape.push_back(n);
   else
-    PLIMSOLL_CHECK(depth < s.shape.size() && s.shape[depth] == n, ValueError,
-                   "Initialization encountered non-uniform length.");
+    PLIMSOLL_CHECK(depth < s.shape.size() && s.shape[depth] == n, ValueError, kRagged);
   if (n == 0) s.known_depth = true;
   for (Py_ssize_t i = 0; i < n; ++i) survey(PySequence_Fast_GET_ITEM(o, i), depth + 1, s);
 }

@@ -70,7 +70,7 @@ void bind_error_classes(nb::module_& m) {
       "No plan of the evaluation fits under the memory limit; nothing was run.\n\n"
       "Attributes: limit, required (the smallest sufficient limit), floor, operation, breakdown\n"
       "(part to bytes), pinned (owner to bytes), spill_available; all sizes in bytes.");
-  limit_warning = new_class(m, "MemoryLimitWarning", PyExc_ResourceWarning,
+  limit_warning = new_class(m, "MemoryLimitWarning", PyExc_RuntimeWarning,
                             "An evaluation had to pass the guideline limit; once per cause.");
   set_memory_error_handler(handle_limit_error);
 }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "bindings/argument_hint.h"
 #include "bindings/array_type.h"
 #include "bindings/convert.h"
 #include "bindings/device.h"
@@ -24,6 +25,7 @@ struct Function {
   const char* doc;
   bool as_list;
   bool takes_key;  // a random operation: a key of None means the next one of the global state
+  bool reduces;    // over any axes: NumPy's functions hand it dtype=None and out=None
 };
 
 struct PyFunction {
@@ -54,28 +56,6 @@ class BoxStack {
 
 std::string type_name(PyObject* o) { return is_array(o) ? "array" : Py_TYPE(o)->tp_name; }
 
-int find_param(const Signature& s, PyObject* name) {
-  int n = static_cast<int>(s.params.size());
-  for (int i = 0; i < n; ++i)
-    if (s.params[i].interned == name) return i;
-  for (int i = 0; i < n; ++i)
-    if (PyUnicode_Compare(s.params[i].interned, name) == 0) return i;
-  return -1;
-}
-
-/// Python's types, NumPy's dtypes and names are what is often passed for a Dtype.
-std::string dtype_hint(const Signature& s, PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
-  Py_ssize_t total = n + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0);
-  for (Py_ssize_t k = 0; k < total; ++k) {
-    int i = k < n ? static_cast<int>(k) : find_param(s, PyTuple_GET_ITEM(kwnames, k - n));
-    if (i < 0 || i >= static_cast<int>(s.params.size()) || !(s.params[i].types & kDtype)) continue;
-    graph::Box box;
-    if (!to_box(args[k], s.params[i].types, box))
-      return fmt::format("\n\nPass a Dtype such as mx.float32 as {}", s.params[i].name);
-  }
-  return {};
-}
-
 [[noreturn]] void bad_arguments(const Function& f, PyObject* const* args, Py_ssize_t n,
                                 PyObject* kwnames) {
   std::string got;
@@ -87,8 +67,14 @@ std::string dtype_hint(const Signature& s, PyObject* const* args, Py_ssize_t n, 
   }
   throw TypeError(fmt::format(
       "{}(): incompatible function arguments. The following argument types are "
-      "supported:\n    1. {}\n\nInvoked with types: ({}){}",
-      f.signature.name, f.signature.text, got, dtype_hint(f.signature, args, n, kwnames)));
+      "supported:\n    1. {}\n\nInvoked with types: ({})\n\n{}",
+      f.signature.name, f.signature.text, got, argument_hint(f.signature, args, n, kwnames)));
+}
+
+bool is_numpys_default(const Function& f, PyObject* name, PyObject* value) {
+  return f.reduces && value == Py_None &&
+         (PyUnicode_CompareWithASCIIString(name, "out") == 0 ||
+          PyUnicode_CompareWithASCIIString(name, "dtype") == 0);
 }
 
 bool set_param(const Param& p, PyObject* value, BoxStack& boxes) {
@@ -120,7 +106,9 @@ bool fill(const Function& f, PyObject* const* args, Py_ssize_t n, PyObject* kwna
   }
   if (next < n) return false;
   for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); ++k) {
-    int i = find_param(s, PyTuple_GET_ITEM(kwnames, k));
+    PyObject* name = PyTuple_GET_ITEM(kwnames, k);
+    int i = find_param(s, name);
+    if (i < 0 && is_numpys_default(f, name, args[n + k])) continue;
     if (i < 0 || (given & (1u << i))) return false;
     ParamKind kind = s.params[i].kind;
     if (kind == ParamKind::kPositionalOnly || kind == ParamKind::kVariadic) return false;
@@ -245,9 +233,11 @@ nanobind::object make_op_function(const graph::OpDef& def, const char* alias) {
     f->signature.name = alias;
   }
   f->as_list = f->signature.returns.find("list[") != std::string::npos;
-  f->takes_key = false;
-  for (const Param& p : f->signature.params)
+  f->takes_key = f->reduces = false;
+  for (const Param& p : f->signature.params) {
     f->takes_key |= p.name == "key" && p.has_default && f->signature.module == "random";
+    f->reduces |= p.name == "axis" && (p.types & kInts);
+  }
   PLIMSOLL_CHECK(f->signature.num_slots <= kMaxSlots, Error, "signature of {}: too many parameters",
                  def.name);
   PyObject* o = function_type->tp_alloc(function_type, 0);

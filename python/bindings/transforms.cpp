@@ -74,6 +74,10 @@ nb::object call_with(nb::handle fun, nb::handle trees, const std::vector<int>& n
   return fun(*positional, **named);
 }
 
+constexpr const char* kKeepArrays =
+    "Return the array itself: item(), float() and NumPy's functions and operators leave the graph; "
+    "make NumPy's arrays arrays first.";
+
 void require_scalar(nb::handle value, bool scalar_only) {
   nb::object first = nb::borrow(value);
   bool tuple = PyTuple_Check(value.ptr()) && PyTuple_GET_SIZE(value.ptr()) > 0;
@@ -81,18 +85,20 @@ void require_scalar(nb::handle value, bool scalar_only) {
   if (!is_array(first.ptr())) {
     PLIMSOLL_CHECK(!scalar_only, ValueError,
                    "[grad] The return value of the function whose gradient we want to compute "
-                   "should be a scalar array; but {} was returned.",
-                   name_of_type(value));
+                   "should be a scalar array; but {} was returned. {}",
+                   name_of_type(value), kKeepArrays);
     throw ValueError(fmt::format(
         "[value_and_grad] The return value of the function whose gradient we want to compute "
         "should be either a scalar array or a tuple with the first value being a scalar array "
-        "(Union[array, tuple[array, Any, ...]]); but {} was returned.",
-        name_of_type(value)));
+        "(Union[array, tuple[array, Any, ...]]); but {} was returned. {}",
+        name_of_type(value), kKeepArrays));
   }
   const array& loss = unwrap(first.ptr());
-  PLIMSOLL_CHECK(loss.ndim() == 0, ValueError,
-                 "[grad] expected a function that returns a scalar, got an array of shape {}",
-                 to_string(loss.shape()));
+  PLIMSOLL_CHECK(
+      loss.ndim() == 0, ValueError,
+      "[grad] expected a function that returns a scalar, got an array of shape {}; return "
+      "its sum or mean, or use vjp",
+      to_string(loss.shape()));
 }
 
 nb::tuple python_value_and_grad(nb::callable fun, std::vector<int> numbers,
@@ -100,7 +106,8 @@ nb::tuple python_value_and_grad(nb::callable fun, std::vector<int> numbers,
                                 bool scalar_only) {
   nb::list trees = chosen(numbers, names, args, kwargs);
   PLIMSOLL_CHECK(only_arrays(trees), ValueError,
-                 "[tree_flatten] The argument should contain only arrays");
+                 "[tree_flatten] The argument should contain only arrays; make numbers and NumPy's "
+                 "arrays arrays first, as mx.array(2.0)");
   nb::object value;
   Function traced = [&](const Arrays& tracers) {
     nb::object inner = with_arrays(trees, tracers);

@@ -20,6 +20,7 @@ File = str | os.PathLike[str] | IO[bytes]
 
 _PIECE = 4 << 20
 _MAX_INFLATION = 1032  # a bit of deflate makes 129 bytes at most
+_FLATTEN = "; flatten a tree as dict(tree_flatten(tree))"
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # of a zip member: lengths of its name and extra field
 
 
@@ -92,6 +93,11 @@ def save(file: File, arr: array) -> None:
         >>> mx.load("weights.npy").shape
         (2, 3)
     """
+    if not isinstance(arr, array):
+        raise TypeError(
+            f"[save] expected an array, got {type(arr).__name__}; a model writes its parameters "
+            "with save_weights(file)"
+        )
     if _is_stream(file, "write"):
         out = cast("IO[bytes]", file)
         out.write(_core._npy_header(arr))
@@ -110,7 +116,9 @@ def _save_zip(
     named |= kwargs
     for name, a in named.items():
         if not isinstance(a, array):
-            raise TypeError(f"[savez] expected an array as {name}, got {type(a).__name__}")
+            raise TypeError(
+                f"[savez] expected an array as {name}, got {type(a).__name__}{_FLATTEN}"
+            )
     _core._eval(list(named.values()))  # together: they may share what they are computed from
     stream = _is_stream(file, "write")
     out: Any = file if stream else _core._OutputFile(_path(cast("str", file), ".npz"))
@@ -174,7 +182,7 @@ def _named_arrays(op: str, arrays: object) -> list[tuple[str, array]]:
         if not isinstance(name, str):
             raise TypeError(f"[{op}] expected names that are strings, got {type(name).__name__}")
         if not isinstance(a, array):
-            raise TypeError(f"[{op}] expected an array as {name}, got {type(a).__name__}")
+            raise TypeError(f"[{op}] expected an array as {name}, got {type(a).__name__}{_FLATTEN}")
     return list(arrays.items())
 
 

@@ -42,7 +42,12 @@ def async_eval(*args: Any) -> None:
 def _indices(argnums: int | Sequence[int] | None, argnames: Sequence[str]) -> tuple[int, ...]:
     if argnums is None:
         return () if argnames else (0,)
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    numbers = (argnums,) if isinstance(argnums, int) else argnums
+    if not isinstance(numbers, Sequence) or not all(isinstance(n, int) for n in numbers):
+        raise TypeError(
+            f"[grad] expected positions of arguments as argnums, got {type(argnums).__name__}; "
+            "for a model write nn.value_and_grad(model, fun)"
+        )
     for number in numbers:
         if number < 0:
             raise ValueError(
@@ -50,7 +55,7 @@ def _indices(argnums: int | Sequence[int] | None, argnames: Sequence[str]) -> tu
             )
         if numbers.count(number) > 1:
             raise ValueError(f"[grad] Duplicate argument index {number} is not allowed.")
-    return numbers
+    return tuple(numbers)
 
 
 def _check(fun: object, name: str) -> None:

@@ -14,7 +14,7 @@ import sys as _sys
 from collections.abc import Sequence as _Sequence
 from typing import Any as _Any
 
-from plimsoll import _core
+from plimsoll import _core, _hints
 from plimsoll import _distributed as distributed
 from plimsoll._arrays import ArrayLike, asarray
 from plimsoll._core import *  # noqa: F403
@@ -117,7 +117,11 @@ newaxis = None
 
 
 def __getattr__(name: str) -> _Any:
-    raise AttributeError(f"module 'plimsoll.core' has no attribute '{name}'")
+    if name == "__version__":
+        import plimsoll
+
+        return plimsoll.__version__
+    raise _hints.missing("module 'plimsoll.core'", name, _hints.CORE)
 
 
 def broadcast_shapes(*shapes: _Sequence[int]) -> tuple[int, ...]:
@@ -207,6 +211,8 @@ def device_info(d: object = None) -> dict[str, str | int]:
     }
 
 
+_hints.guard_arrays(_core.array)
+_hints.guard(random, "plimsoll.core.random", _hints.RANDOM)  # noqa: F405
 for _kernel in (cuda_kernel, metal_kernel, precompiled_cuda_kernel):
     setattr(_core.fast, _kernel.__name__, _kernel)
 for _name in ("cuda", "distributed", "fast", "fft", "linalg", "metal", "random"):

@@ -30,7 +30,7 @@ constexpr OpDef predicate(const char* name, TileOp tile_op, graph::Entry entry,
 
 constinit const OpDef kIsnan =
     predicate("isnan", TileOp::kIsNan, boxed<&plimsoll::isnan>::call,
-              "isnan(a: array, stream: None | Stream | Device = None) -> array",
+              "isnan(a: scalar | array, stream: None | Stream | Device = None) -> array",
               R"(Whether the number is NaN; a complex number is where a part is.
 
 Any dtype; the result is bool. Integers never are.
@@ -42,7 +42,7 @@ Example:
 
 constinit const OpDef kIsinf =
     predicate("isinf", TileOp::kIsInf, boxed<&plimsoll::isinf>::call,
-              "isinf(a: array, stream: None | Stream | Device = None) -> array",
+              "isinf(a: scalar | array, stream: None | Stream | Device = None) -> array",
               R"(Whether the number is an infinity of either sign.
 
 Any dtype; the result is bool. Integers never are.
@@ -54,7 +54,7 @@ Example:
 
 constinit const OpDef kIsfinite =
     predicate("isfinite", TileOp::kIsFinite, boxed<&plimsoll::isfinite>::call,
-              "isfinite(a: array, stream: None | Stream | Device = None) -> array",
+              "isfinite(a: scalar | array, stream: None | Stream | Device = None) -> array",
               R"(Whether the number is neither an infinity nor NaN.
 
 Any dtype; the result is bool. Integers always are.
@@ -66,7 +66,7 @@ Example:
 
 constinit const OpDef kIsposinf =
     predicate("isposinf", TileOp::kIsPosInf, boxed<&isposinf>::call,
-              "isposinf(a: array, stream: None | Stream | Device = None) -> array",
+              "isposinf(a: scalar | array, stream: None | Stream | Device = None) -> array",
               R"(Whether the number is positive infinity.
 
 Real dtypes; the result is bool. Complex numbers never are.
@@ -78,7 +78,7 @@ Example:
 
 constinit const OpDef kIsneginf =
     predicate("isneginf", TileOp::kIsNegInf, boxed<&isneginf>::call,
-              "isneginf(a: array, stream: None | Stream | Device = None) -> array",
+              "isneginf(a: scalar | array, stream: None | Stream | Device = None) -> array",
               R"(Whether the number is negative infinity.
 
 Real dtypes; the result is bool. Complex numbers never are.

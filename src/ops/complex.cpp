@@ -33,7 +33,7 @@ constinit const OpDef kReal{
     .vjp =
         vjp_of_one<[](const array& g, const array& x, const array&) { return cast(g, x.dtype()); }>,
     .entry = boxed<&plimsoll::real>::call,
-    .signature = "real(a: array, /, *, stream: None | Stream | Device = None) -> array",
+    .signature = "real(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
     .doc = R"(Real part of a complex number (float32); real numbers are returned as they are.
 
 Example:
@@ -50,7 +50,7 @@ constinit const OpDef kImag{
       return g * scalar(std::complex<float>(0, 1));
     }>,
     .entry = boxed<&plimsoll::imag>::call,
-    .signature = "imag(a: array, /, *, stream: None | Stream | Device = None) -> array",
+    .signature = "imag(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
     .doc = R"(Imaginary part of a complex number (float32); zeros for real numbers.
 
 Example:
@@ -64,7 +64,7 @@ constinit const OpDef kConjugate{
     .tile_op = TileOp::kConjugate,
     .vjp = vjp_of_one<[](const array& g, const array&, const array&) { return conjugate(g); }>,
     .entry = boxed<&conjugate>::call,
-    .signature = "conjugate(a: array, *, stream: None | Stream | Device = None) -> array",
+    .signature = "conjugate(a: scalar | array, *, stream: None | Stream | Device = None) -> array",
     .doc = R"(Complex conjugate; real numbers are returned as they are.
 
 Example:

@@ -35,7 +35,7 @@ constinit const OpDef kAbs =
     unary("abs", TileOp::kAbs,
           vjp_of_one<[](const array& g, const array& x, const array&) { return g * sign(x); }>,
           boxed<&plimsoll::abs>::call,
-          "abs(a: array, /, *, stream: None | Stream | Device = None) -> array",
+          "abs(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
           R"(Absolute value; the magnitude of a complex number (float32).
 
 Any dtype; complex64 gives float32.
@@ -49,7 +49,7 @@ constinit const OpDef kNegative =
     unary("negative", TileOp::kNegative,
           vjp_of_one<[](const array& g, const array&, const array&) { return -g; }>,
           boxed<&negative>::call,
-          "negative(a: array, /, *, stream: None | Stream | Device = None) -> array",
+          "negative(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
           R"(The number with its sign changed; unsigned integers wrap around.
 
 Any dtype, which is kept. Raises ValueError for bool; use logical_not there.
@@ -61,7 +61,7 @@ Example:
 
 constinit const OpDef kSign =
     unary("sign", TileOp::kSign, nullptr, boxed<&sign>::call,
-          "sign(a: array, /, *, stream: None | Stream | Device = None) -> array",
+          "sign(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
           R"(-1, 0 or 1 by the sign; z / abs(z) for complex numbers; 0 for NaN.
 
 Any dtype, which is kept.
@@ -71,12 +71,13 @@ Example:
     array([-1, 0, 1], dtype=float32)
 )");
 
-constinit const OpDef kSquare = unary(
-    "square", TileOp::kSquare, vjp_of_one<[](const array& g, const array& x, const array&) {
-      return g * conj_if_complex(x) * scalar(2);
-    }>,
-    boxed<&square>::call, "square(a: array, /, *, stream: None | Stream | Device = None) -> array",
-    R"(The number times itself.
+constinit const OpDef kSquare =
+    unary("square", TileOp::kSquare, vjp_of_one<[](const array& g, const array& x, const array&) {
+            return g * conj_if_complex(x) * scalar(2);
+          }>,
+          boxed<&square>::call,
+          "square(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
+          R"(The number times itself.
 
 Any dtype, which is kept.
 
@@ -90,7 +91,7 @@ constinit const OpDef kSqrt =
             return g * scalar(0.5) / conj_if_complex(y);
           }>,
           boxed<&plimsoll::sqrt>::call,
-          "sqrt(a: array, /, *, stream: None | Stream | Device = None) -> array",
+          "sqrt(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
           R"(Square root; NaN for negative real numbers.
 
 float dtypes and complex64 are kept; integers are computed in float32.
@@ -100,12 +101,13 @@ Example:
     array([2, 3], dtype=float32)
 )");
 
-constinit const OpDef kRsqrt = unary(
-    "rsqrt", TileOp::kRsqrt, vjp_of_one<[](const array& g, const array& x, const array& y) {
-      return g * scalar(-0.5) * conj_if_complex(y / x);
-    }>,
-    boxed<&rsqrt>::call, "rsqrt(a: array, /, *, stream: None | Stream | Device = None) -> array",
-    R"(One over the square root.
+constinit const OpDef kRsqrt =
+    unary("rsqrt", TileOp::kRsqrt, vjp_of_one<[](const array& g, const array& x, const array& y) {
+            return g * scalar(-0.5) * conj_if_complex(y / x);
+          }>,
+          boxed<&rsqrt>::call,
+          "rsqrt(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
+          R"(One over the square root.
 
 float dtypes and complex64 are kept; integers are computed in float32.
 
@@ -119,7 +121,7 @@ constinit const OpDef kReciprocal = unary(
       return -(g * conj_if_complex(square(y)));
     }>,
     boxed<&reciprocal>::call,
-    "reciprocal(a: array, /, *, stream: None | Stream | Device = None) -> array",
+    "reciprocal(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
     R"(One over the number.
 
 float dtypes and complex64 are kept; integers are computed in float32.
@@ -133,7 +135,7 @@ constinit const OpDef kExp = unary(
     "exp", TileOp::kExp,
     vjp_of_one<[](const array& g, const array&, const array& y) { return g * conj_if_complex(y); }>,
     boxed<&plimsoll::exp>::call,
-    "exp(a: array, /, *, stream: None | Stream | Device = None) -> array",
+    "exp(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
     R"(e to the power of the number.
 
 float dtypes and complex64 are kept; integers are computed in float32.
@@ -146,7 +148,8 @@ Example:
 constinit const OpDef kExpm1 = unary(
     "expm1", TileOp::kExpm1,
     vjp_of_one<[](const array& g, const array&, const array& y) { return g * (y + scalar(1)); }>,
-    boxed<&expm1>::call, "expm1(a: array, /, *, stream: None | Stream | Device = None) -> array",
+    boxed<&expm1>::call,
+    "expm1(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
     R"(exp(a) - 1 without loss of digits near 0.
 
 float dtypes are kept; integers are computed in float32. Raises ValueError for complex64.
@@ -160,7 +163,7 @@ constinit const OpDef kLog = unary(
     "log", TileOp::kLog,
     vjp_of_one<[](const array& g, const array& x, const array&) { return g / conj_if_complex(x); }>,
     boxed<&plimsoll::log>::call,
-    "log(a: array, /, *, stream: None | Stream | Device = None) -> array",
+    "log(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
     R"(Natural logarithm; -inf at 0 and NaN below.
 
 float dtypes and complex64 are kept; integers are computed in float32.
@@ -170,12 +173,13 @@ Example:
     array([0], dtype=float32)
 )");
 
-constinit const OpDef kLog1p = unary(
-    "log1p", TileOp::kLog1p, vjp_of_one<[](const array& g, const array& x, const array&) {
-      return g / conj_if_complex(x + scalar(1));
-    }>,
-    boxed<&log1p>::call, "log1p(a: array, /, *, stream: None | Stream | Device = None) -> array",
-    R"(log(1 + a) without loss of digits near 0.
+constinit const OpDef kLog1p =
+    unary("log1p", TileOp::kLog1p, vjp_of_one<[](const array& g, const array& x, const array&) {
+            return g / conj_if_complex(x + scalar(1));
+          }>,
+          boxed<&log1p>::call,
+          "log1p(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
+          R"(log(1 + a) without loss of digits near 0.
 
 float dtypes and complex64 are kept; integers are computed in float32.
 
@@ -184,12 +188,13 @@ Example:
     array([0], dtype=float32)
 )");
 
-constinit const OpDef kLog2 = unary(
-    "log2", TileOp::kLog2, vjp_of_one<[](const array& g, const array& x, const array&) {
-      return g / conj_if_complex(x * scalar(0.6931471805599453));
-    }>,
-    boxed<&log2>::call, "log2(a: array, /, *, stream: None | Stream | Device = None) -> array",
-    R"(Logarithm to base 2.
+constinit const OpDef kLog2 =
+    unary("log2", TileOp::kLog2, vjp_of_one<[](const array& g, const array& x, const array&) {
+            return g / conj_if_complex(x * scalar(0.6931471805599453));
+          }>,
+          boxed<&log2>::call,
+          "log2(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
+          R"(Logarithm to base 2.
 
 float dtypes and complex64 are kept; integers are computed in float32.
 
@@ -198,12 +203,13 @@ Example:
     array([3], dtype=float32)
 )");
 
-constinit const OpDef kLog10 = unary(
-    "log10", TileOp::kLog10, vjp_of_one<[](const array& g, const array& x, const array&) {
-      return g / conj_if_complex(x * scalar(2.302585092994046));
-    }>,
-    boxed<&log10>::call, "log10(a: array, /, *, stream: None | Stream | Device = None) -> array",
-    R"(Logarithm to base 10.
+constinit const OpDef kLog10 =
+    unary("log10", TileOp::kLog10, vjp_of_one<[](const array& g, const array& x, const array&) {
+            return g / conj_if_complex(x * scalar(2.302585092994046));
+          }>,
+          boxed<&log10>::call,
+          "log10(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
+          R"(Logarithm to base 10.
 
 float dtypes and complex64 are kept; integers are computed in float32.
 
@@ -217,7 +223,7 @@ constinit const OpDef kSin =
             return g * conj_if_complex(cos(x));
           }>,
           boxed<&plimsoll::sin>::call,
-          "sin(a: array, /, *, stream: None | Stream | Device = None) -> array",
+          "sin(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
           R"(Sine of an angle in radians.
 
 float dtypes and complex64 are kept; integers are computed in float32.
@@ -232,7 +238,7 @@ constinit const OpDef kCos =
             return -(g * conj_if_complex(sin(x)));
           }>,
           boxed<&plimsoll::cos>::call,
-          "cos(a: array, /, *, stream: None | Stream | Device = None) -> array",
+          "cos(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
           R"(Cosine of an angle in radians.
 
 float dtypes and complex64 are kept; integers are computed in float32.
@@ -246,7 +252,8 @@ constinit const OpDef kTan =
     unary("tan", TileOp::kTan, vjp_of_one<[](const array& g, const array&, const array& y) {
             return g * conj_if_complex(square(y) + scalar(1));
           }>,
-          boxed<&tan>::call, "tan(a: array, /, *, stream: None | Stream | Device = None) -> array",
+          boxed<&tan>::call,
+          "tan(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
           R"(Tangent of an angle in radians.
 
 float dtypes and complex64 are kept; integers are computed in float32.
@@ -256,12 +263,13 @@ Example:
     array([0], dtype=float32)
 )");
 
-constinit const OpDef kArcsin = unary(
-    "arcsin", TileOp::kArcsin, vjp_of_one<[](const array& g, const array& x, const array&) {
-      return g * conj_if_complex(rsqrt(scalar(1) - square(x)));
-    }>,
-    boxed<&arcsin>::call, "arcsin(a: array, /, *, stream: None | Stream | Device = None) -> array",
-    R"(Inverse sine, in radians; NaN outside [-1, 1].
+constinit const OpDef kArcsin =
+    unary("arcsin", TileOp::kArcsin, vjp_of_one<[](const array& g, const array& x, const array&) {
+            return g * conj_if_complex(rsqrt(scalar(1) - square(x)));
+          }>,
+          boxed<&arcsin>::call,
+          "arcsin(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
+          R"(Inverse sine, in radians; NaN outside [-1, 1].
 
 float dtypes and complex64 are kept; integers are computed in float32.
 
@@ -270,12 +278,13 @@ Example:
     array([0], dtype=float32)
 )");
 
-constinit const OpDef kArccos = unary(
-    "arccos", TileOp::kArccos, vjp_of_one<[](const array& g, const array& x, const array&) {
-      return -(g * conj_if_complex(rsqrt(scalar(1) - square(x))));
-    }>,
-    boxed<&arccos>::call, "arccos(a: array, /, *, stream: None | Stream | Device = None) -> array",
-    R"(Inverse cosine, in radians; NaN outside [-1, 1].
+constinit const OpDef kArccos =
+    unary("arccos", TileOp::kArccos, vjp_of_one<[](const array& g, const array& x, const array&) {
+            return -(g * conj_if_complex(rsqrt(scalar(1) - square(x))));
+          }>,
+          boxed<&arccos>::call,
+          "arccos(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
+          R"(Inverse cosine, in radians; NaN outside [-1, 1].
 
 float dtypes and complex64 are kept; integers are computed in float32.
 
@@ -284,12 +293,13 @@ Example:
     array([0], dtype=float32)
 )");
 
-constinit const OpDef kArctan = unary(
-    "arctan", TileOp::kArctan, vjp_of_one<[](const array& g, const array& x, const array&) {
-      return g / conj_if_complex(square(x) + scalar(1));
-    }>,
-    boxed<&arctan>::call, "arctan(a: array, /, *, stream: None | Stream | Device = None) -> array",
-    R"(Inverse tangent, in radians.
+constinit const OpDef kArctan =
+    unary("arctan", TileOp::kArctan, vjp_of_one<[](const array& g, const array& x, const array&) {
+            return g / conj_if_complex(square(x) + scalar(1));
+          }>,
+          boxed<&arctan>::call,
+          "arctan(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
+          R"(Inverse tangent, in radians.
 
 float dtypes and complex64 are kept; integers are computed in float32.
 
@@ -298,12 +308,13 @@ Example:
     array([0], dtype=float32)
 )");
 
-constinit const OpDef kSinh = unary(
-    "sinh", TileOp::kSinh, vjp_of_one<[](const array& g, const array& x, const array&) {
-      return g * conj_if_complex(cosh(x));
-    }>,
-    boxed<&sinh>::call, "sinh(a: array, /, *, stream: None | Stream | Device = None) -> array",
-    R"(Hyperbolic sine.
+constinit const OpDef kSinh =
+    unary("sinh", TileOp::kSinh, vjp_of_one<[](const array& g, const array& x, const array&) {
+            return g * conj_if_complex(cosh(x));
+          }>,
+          boxed<&sinh>::call,
+          "sinh(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
+          R"(Hyperbolic sine.
 
 float dtypes and complex64 are kept; integers are computed in float32.
 
@@ -312,12 +323,13 @@ Example:
     array([0], dtype=float32)
 )");
 
-constinit const OpDef kCosh = unary(
-    "cosh", TileOp::kCosh, vjp_of_one<[](const array& g, const array& x, const array&) {
-      return g * conj_if_complex(sinh(x));
-    }>,
-    boxed<&cosh>::call, "cosh(a: array, /, *, stream: None | Stream | Device = None) -> array",
-    R"(Hyperbolic cosine.
+constinit const OpDef kCosh =
+    unary("cosh", TileOp::kCosh, vjp_of_one<[](const array& g, const array& x, const array&) {
+            return g * conj_if_complex(sinh(x));
+          }>,
+          boxed<&cosh>::call,
+          "cosh(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
+          R"(Hyperbolic cosine.
 
 float dtypes and complex64 are kept; integers are computed in float32.
 
@@ -326,12 +338,13 @@ Example:
     array([1], dtype=float32)
 )");
 
-constinit const OpDef kTanh = unary(
-    "tanh", TileOp::kTanh, vjp_of_one<[](const array& g, const array&, const array& y) {
-      return g * conj_if_complex(scalar(1) - square(y));
-    }>,
-    boxed<&tanh>::call, "tanh(a: array, /, *, stream: None | Stream | Device = None) -> array",
-    R"(Hyperbolic tangent.
+constinit const OpDef kTanh =
+    unary("tanh", TileOp::kTanh, vjp_of_one<[](const array& g, const array&, const array& y) {
+            return g * conj_if_complex(scalar(1) - square(y));
+          }>,
+          boxed<&tanh>::call,
+          "tanh(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
+          R"(Hyperbolic tangent.
 
 float dtypes and complex64 are kept; integers are computed in float32.
 
@@ -345,7 +358,7 @@ constinit const OpDef kArcsinh =
             return g * conj_if_complex(rsqrt(square(x) + scalar(1)));
           }>,
           boxed<&arcsinh>::call,
-          "arcsinh(a: array, /, *, stream: None | Stream | Device = None) -> array",
+          "arcsinh(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
           R"(Inverse hyperbolic sine.
 
 float dtypes and complex64 are kept; integers are computed in float32.
@@ -361,7 +374,7 @@ constinit const OpDef kArccosh =
             return g * conj_if_complex(rsqrt(x - scalar(1)) * rsqrt(x + scalar(1)));
           }>,
           boxed<&arccosh>::call,
-          "arccosh(a: array, /, *, stream: None | Stream | Device = None) -> array",
+          "arccosh(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
           R"(Inverse hyperbolic cosine; NaN below 1.
 
 float dtypes and complex64 are kept; integers are computed in float32.
@@ -376,7 +389,7 @@ constinit const OpDef kArctanh =
             return g / conj_if_complex(scalar(1) - square(x));
           }>,
           boxed<&arctanh>::call,
-          "arctanh(a: array, /, *, stream: None | Stream | Device = None) -> array",
+          "arctanh(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
           R"(Inverse hyperbolic tangent; NaN outside [-1, 1].
 
 float dtypes and complex64 are kept; integers are computed in float32.
@@ -390,7 +403,8 @@ constinit const OpDef kErf =
     unary("erf", TileOp::kErf, vjp_of_one<[](const array& g, const array& x, const array&) {
             return g * scalar(1.1283791670955126) * exp(-square(x));
           }>,
-          boxed<&erf>::call, "erf(a: array, /, *, stream: None | Stream | Device = None) -> array",
+          boxed<&erf>::call,
+          "erf(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
           R"(Error function, 2 / sqrt(pi) times the integral of exp(-t * t) from 0 to a.
 
 float dtypes are kept; integers are computed in float32. Raises ValueError for complex64.
@@ -400,12 +414,13 @@ Example:
     array([0], dtype=float32)
 )");
 
-constinit const OpDef kErfinv = unary(
-    "erfinv", TileOp::kErfinv, vjp_of_one<[](const array& g, const array&, const array& y) {
-      return g * scalar(0.886226925452758) * exp(square(y));
-    }>,
-    boxed<&erfinv>::call, "erfinv(a: array, /, *, stream: None | Stream | Device = None) -> array",
-    R"(Inverse of the error function; NaN outside [-1, 1].
+constinit const OpDef kErfinv =
+    unary("erfinv", TileOp::kErfinv, vjp_of_one<[](const array& g, const array&, const array& y) {
+            return g * scalar(0.886226925452758) * exp(square(y));
+          }>,
+          boxed<&erfinv>::call,
+          "erfinv(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
+          R"(Inverse of the error function; NaN outside [-1, 1].
 
 float dtypes are kept; integers are computed in float32. Raises ValueError for complex64.
 
@@ -419,7 +434,7 @@ constinit const OpDef kSigmoid =
             return g * y * (scalar(1) - y);
           }>,
           boxed<&sigmoid>::call,
-          "sigmoid(a: array, /, *, stream: None | Stream | Device = None) -> array",
+          "sigmoid(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
           R"(Logistic function, 1 / (1 + exp(-a)).
 
 float dtypes are kept; integers are computed in float32. Raises ValueError for complex64.
@@ -431,7 +446,7 @@ Example:
 
 constinit const OpDef kFloor =
     unary("floor", TileOp::kFloor, nullptr, boxed<&floor>::call,
-          "floor(a: array, /, *, stream: None | Stream | Device = None) -> array",
+          "floor(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
           R"(Greatest integral number that is not greater; integers are returned as they are.
 
 Real dtypes, which are kept. Raises ValueError for complex64.
@@ -443,7 +458,7 @@ Example:
 
 constinit const OpDef kCeil =
     unary("ceil", TileOp::kCeil, nullptr, boxed<&ceil>::call,
-          "ceil(a: array, /, *, stream: None | Stream | Device = None) -> array",
+          "ceil(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
           R"(Least integral number that is not less; integers are returned as they are.
 
 Real dtypes, which are kept. Raises ValueError for complex64.
@@ -455,7 +470,7 @@ Example:
 
 constinit const OpDef kTrunc =
     unary("trunc", TileOp::kTrunc, nullptr, boxed<&trunc>::call,
-          "trunc(a: array, /, *, stream: None | Stream | Device = None) -> array",
+          "trunc(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
           R"(The number without its fraction; integers are returned as they are.
 
 Real dtypes, which are kept. Raises ValueError for complex64.
@@ -467,7 +482,7 @@ Example:
 
 constinit const OpDef kLogicalNot =
     unary("logical_not", TileOp::kLogicalNot, nullptr, boxed<&logical_not>::call,
-          "logical_not(a: array, /, *, stream: None | Stream | Device = None) -> array",
+          "logical_not(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
           R"(Not: true where the number is 0.
 
 Any dtype; the result is bool.
@@ -490,10 +505,10 @@ Example:
 )");
 
 constinit const OpDef kRound = [] {
-  OpDef def =
-      unary("round", TileOp::kRound, nullptr, boxed<&plimsoll::round>::call,
-            "round(a: array, /, decimals: int = 0, stream: None | Stream | Device = None) -> array",
-            R"(The nearest number of ``decimals`` decimal places, halves to the even one.
+  OpDef def = unary("round", TileOp::kRound, nullptr, boxed<&plimsoll::round>::call,
+                    "round(a: scalar | array, /, decimals: int = 0, stream: None | Stream | Device "
+                    "= None) -> array",
+                    R"(The nearest number of ``decimals`` decimal places, halves to the even one.
 
 Any dtype, which is kept. Integers change only where ``decimals`` is negative.
 
@@ -530,7 +545,7 @@ Example:
 
 constinit const OpDef kPositive =
     composite("positive", boxed<&positive>::call,
-              "positive(a: array, /, *, stream: None | Stream | Device = None) -> array",
+              "positive(a: scalar | array, /, *, stream: None | Stream | Device = None) -> array",
               R"(The argument itself.
 
 Example:

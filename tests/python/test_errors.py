@@ -186,6 +186,46 @@ def test_wrong_types_are_told(call, text):
         call()
 
 
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda x: x.sum(dim=0), "Write axis instead of dim"),
+        (lambda x: x.sum(0, keepdim=True), "Write keepdims instead of keepdim"),
+        (lambda x: mx.random.normal((2,), mean=1.0), "Write loc instead of mean"),
+        (lambda x: mx.sort(x, descending=True), "Leave out descending; there is no such parameter"),
+        (lambda x: mx.reshape(x, 3, 2), r"Pass one tuple such as \(2, 3\) as shape"),
+        (lambda x: mx.stack(x, x), "Pass a list of arrays as arrays"),
+        (lambda x: mx.zeros(2, 3), "as dtype; pass a shape as one tuple"),
+        (lambda x: mx.zeros(2.5), "Pass integers as shape"),
+        (lambda x: mx.mean([1, 2]), r"Pass an array such as mx.array\(\[1, 2\]\) as a"),
+        (lambda x: mx.add(x, [1, 2]), "Pass a number or an array as b"),
+        (lambda x: mx.random.normal((2,), key=0), r"Pass mx.random.key\(seed\) as key"),
+        (lambda x: mx.add(x, 1, stream="cpu"), "such as mx.cpu as stream"),
+        (lambda x: mx.where(x > 1), "Pass x, which is missing"),
+        (lambda x: mx.sum(x, 0, False, 3), "Pass at most 3 arguments by position"),
+        (lambda x: mx.sum(x, 0, axis=0), "Pass axis once"),
+        (lambda x: mx.sum(a=x), "Pass a by position, without its name"),
+        (lambda x: mx.pad(x, "a"), "Pass another type than str as pad_width"),
+    ],
+)
+def test_wrong_arguments_say_what_to_write(call, text):
+    with pytest.raises(TypeError, match=rf"(?s)\n\nInvoked with types: .*\n\n.*{text}"):
+        call(ones((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("use", "text"),
+    [
+        (bool, "ask for any() or all()"), (float, "take one of its elements"),
+        (mx.array.item, "or tolist()"),
+    ],
+)  # fmt: skip
+def test_many_elements_are_no_number(use, text):
+    with pytest.raises(ValueError, match=r"got shape \(2, 3\); ") as caught:
+        use(ones((2, 3)))
+    assert text in str(caught.value)
+
+
 def test_an_index_outside_says_what_fits():
     with pytest.raises(IndexError, match=r"\[take\] expected an index in \[-2, 2\) for axis 0"):
         mx.eval(mx.take(ones((2,)), mx.array([7])))

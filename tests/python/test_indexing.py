@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import plimsoll.core as mx
 import pytest
@@ -96,6 +98,74 @@ def test_masks_select_where_to_write():
     assert x.tolist() == [[0, 1], [2, 0], [0, 0]]
     x[mx.array([True, False, False])] = 9
     assert x.tolist() == [[9, 9], [2, 0], [0, 0]]
+
+
+@st.composite
+def masked_values(draw):
+    shape = tuple(draw(st.lists(st.integers(1, 3), min_size=1, max_size=3)))
+    covered, rest = shape[: (n := draw(st.integers(1, len(shape))))], shape[n:]
+    bits = st.lists(st.booleans(), min_size=math.prod(covered), max_size=math.prod(covered))
+    mask = np.array(draw(bits)).reshape(covered)
+    rows = draw(st.sampled_from([(), (1,), (int(mask.sum()),)]))
+    cut = draw(st.integers(0, len(rest)))  # what broadcasts over the axes that the mask leaves
+    rest = rest[cut:] if not rows else rest[:cut] + (1,) * len(rest[cut:])
+    return shape, mask, np.arange(1, 1 + math.prod(rows + rest)).reshape(rows + rest)
+
+
+@given(masked_values(), st.sampled_from([mx.array, np.array, np.ndarray.tolist]))
+def test_writing_by_masks_agrees_with_numpy(case, kind):
+    shape, mask, value = case
+    a = np.zeros(shape, dtype=np.int32)
+    x = mx.array(a)
+    a[mask] = value
+    x[kind(mask)] = mx.array(value.astype(np.int32))
+    np.testing.assert_array_equal(np.array(x), a)
+
+
+def test_masks_take_values_in_order_with_gradients():
+    mask = mx.array([[True, False, True], [False, True, False]])
+
+    def put(x, values):
+        x = x * 1
+        x[mask] = values
+        return x
+
+    weight = mx.arange(6.0).reshape(2, 3)
+    grads = mx.grad(lambda x, v: (put(x, v) * weight).sum(), argnums=(0, 1))(
+        mx.zeros((2, 3)), mx.array([7.0, 8.0, 9.0])
+    )
+    assert grads[0].tolist() == [[0, 1, 0], [3, 0, 5]]
+    assert grads[1].tolist() == [0, 2, 4]
+    each = mx.vmap(lambda v: put(mx.zeros((2, 3)), v))(mx.arange(6.0).reshape(2, 3))
+    assert each[1].tolist() == [[3, 0, 4], [0, 5, 0]]
+
+
+def test_one_bool_masks_all_or_nothing():
+    x = mx.arange(3)
+    x[False] = 9
+    assert x.tolist() == [0, 1, 2]
+    x[True] = 7
+    assert x.tolist() == [7, 7, 7]
+
+
+def test_masks_that_do_not_fit_are_refused():
+    x = mx.zeros((3, 2))
+    for mask in (mx.array([True]), mx.ones((3, 2, 1), mx.bool_), mx.ones((1, 2), mx.bool_)):
+        with pytest.raises(
+            ValueError, match=r"\[index\] expected a mask of the array's first axes"
+        ):
+            x[mask] = 1
+    with pytest.raises(ValueError, match="expected values of at most 1 dimensions for the mask"):
+        x[x == 0] = mx.ones((2, 3))
+    for values in (mx.ones(5), mx.ones((0,))):
+        x[x == 0] = values
+        with pytest.raises(IndexError):
+            mx.eval(x)
+        x = mx.zeros((3, 2))
+    x[x == 1] = mx.ones((0,))
+    assert x.tolist() == [[0, 0], [0, 0], [0, 0]]
+    with pytest.raises(ValueError, match=r"in x\[mask\] = values only"):
+        x[mx.array([True, False, True]), 0] = 1
 
 
 def test_writing_keeps_the_dtype_and_the_object():

@@ -1,6 +1,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import warnings
 
@@ -192,3 +194,15 @@ def test_ctrl_c_leaves_arrays_whole():
         mx.eval(y)
     timer.join()
     assert np.isfinite((x + 1).sum().item())
+
+
+def test_passing_a_guideline_warns_where_nobody_asked_for_warnings():
+    code = (
+        "import plimsoll.core as mx; mx.set_memory_limit('2MB');"
+        "mx.eval(mx.linalg.svd(mx.ones((300, 300))))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env={"PYTHONPATH": ":".join(p for p in sys.path if p)},
+    )  # fmt: skip
+    assert "MemoryLimitWarning: [eval] the limit of 2.00 MB was raised" in result.stderr

@@ -1,8 +1,10 @@
 import operator
+import re
 
 import numpy as np
 import plimsoll.core as mx
 import pytest
+from plimsoll import _core
 
 peer = pytest.importorskip("mlx.core")
 
@@ -41,6 +43,46 @@ def test_python_numbers_are_weak(dtype, scalar):
     x, px = both([1, 2, 3], dtype)
     same(x * scalar, px * scalar)
     same(scalar + x, scalar + px)
+
+
+ONE_ARRAY = re.compile(r"\w+\(a: scalar \| array, (/, )?(decimals: int = 0, )?(\*, )?stream")
+UNARY = [op["name"] for op in _core._registry() if ONE_ARRAY.match(op["signature"] or "")]
+
+
+@pytest.mark.parametrize("name", UNARY)
+@pytest.mark.parametrize("number", [True, 2, -3, 0.25, 2**40, 0.5j])
+def test_functions_of_one_array_take_numbers(name, number):
+    def call(a):
+        try:
+            return getattr(mx, name)(a)
+        except (ValueError, RuntimeError) as e:
+            return str(e)
+
+    of_number, of_array = call(number), call(mx.array(number))
+    if isinstance(of_array, str):
+        assert of_number == of_array
+        return
+    assert of_number.dtype == of_array.dtype
+    np.testing.assert_array_equal(np.array(of_number), np.array(of_array))
+    small = mx.zeros((1,), mx.int8)  # a number's own dtype would give way to it
+    assert (of_number + small).dtype == (of_array + small).dtype
+
+
+def test_as_many_functions_take_numbers_as_in_mlx():
+    assert len(UNARY) >= 40
+    for name in UNARY:
+        if name not in ("trunc", "positive", "degrees", "radians", "bitwise_invert"):
+            getattr(peer, name)(True if name == "logical_not" else 0.5)
+
+
+def test_numpys_reductions_take_arrays():
+    x = mx.arange(6.0).reshape(2, 3)
+    for name in ("sum", "mean", "max", "min", "prod", "any", "all", "std", "var"):
+        ours = getattr(np, name)(x, axis=0)
+        assert isinstance(ours, mx.array)
+        np.testing.assert_allclose(ours, getattr(np, name)(np.array(x), axis=0))
+    with pytest.raises(TypeError, match="Leave out out"):
+        mx.sum(x, out=x)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """Neural networks: modules, layers, losses."""
 
+import sys as _sys
+
+from plimsoll import _hints
 from plimsoll.nn import init, layers, losses, utils
 from plimsoll.nn.layers import *  # noqa: F403
 from plimsoll.nn.layers import (
@@ -48,3 +51,5 @@ __all__ = [
     "value_and_grad",
     *_layers,
 ]
+
+_hints.guard(_sys.modules[__name__], __name__, _hints.NN)

@@ -21,6 +21,9 @@ def value_and_grad(model: Module, fn: Callable[..., Any]) -> Callable[..., Any]:
     Returns:
         A function of fn's arguments that returns (value, tree of gradients).
 
+    Raises:
+        TypeError: for anything but a Module and a function.
+
     Example:
         >>> model = nn.Linear(2, 1)
         >>> step = nn.value_and_grad(model, lambda x: model(x).sum())
@@ -28,6 +31,11 @@ def value_and_grad(model: Module, fn: Callable[..., Any]) -> Callable[..., Any]:
         >>> grads["bias"].tolist()
         [3.0]
     """
+    if not isinstance(model, Module) or not callable(fn):
+        raise TypeError(
+            "[value_and_grad] expected a Module and a function, got "
+            f"{type(model).__name__} and {type(fn).__name__}"
+        )
 
     def inner(parameters: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         model.update(parameters)

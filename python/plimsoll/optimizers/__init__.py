@@ -1,5 +1,8 @@
 """Optimizers and learning-rate schedules."""
 
+import sys as _sys
+
+from plimsoll import _hints
 from plimsoll.optimizers.adaptive import AdaDelta, Adagrad, Adamax, Lion, RMSprop
 from plimsoll.optimizers.matrix import Adafactor, Muon
 from plimsoll.optimizers.multi import MultiOptimizer
@@ -32,3 +35,5 @@ __all__ = [
     "linear_schedule",
     "step_decay",
 ]
+
+_hints.guard(_sys.modules[__name__], __name__, _hints.OPTIMIZERS)

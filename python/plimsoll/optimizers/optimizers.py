@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import plimsoll.core as mx
+from plimsoll import _hints
 from plimsoll.nn.layers.base import Module
 from plimsoll.utils import tree_map, tree_reduce
 
@@ -23,6 +24,9 @@ class Optimizer:
         self._initialized = False
         self._state: dict[str, Any] = {"step": mx.array(0, mx.uint64)}
         self._schedulers = dict(schedulers or {})
+
+    def __getattr__(self, name: str) -> Any:
+        raise _hints.missing(f"'{type(self).__name__}' object", name, _hints.OPTIMIZER)
 
     def update(self, model: Module, gradients: dict[str, Any]) -> None:
         """Replaces a model's parameters by updated ones.
@@ -132,6 +136,11 @@ class Optimizer:
         if callable(value) and not isinstance(value, mx.array):
             self._schedulers[name] = value
             self._state[name] = mx.array(value(self.step))
+        elif isinstance(value, dict):
+            raise ValueError(
+                f"[{type(self).__name__}] expected a number or a schedule as {name}, got a dict; "
+                "the model is given to update(model, gradients)"
+            )
         else:
             self._state[name] = mx.array(value)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import plimsoll.core as mx
+from plimsoll import _hints
 from plimsoll.utils import tree_flatten, tree_unflatten
 
 FilterFn = Callable[["Module", str, Any], bool]
@@ -38,7 +39,11 @@ class Module(dict[str, Any]):
         object.__setattr__(self, "_no_grad", set())
         object.__setattr__(self, "_training", True)
 
-    __call__: Callable[..., Any]
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module computes; each module says it."""
+        name = type(self).__name__
+        do = "rename forward to __call__" if hasattr(self, "forward") else "define __call__"
+        raise TypeError(f"'{name}' object is not callable; {do}")
 
     @property
     def training(self) -> bool:
@@ -53,7 +58,7 @@ class Module(dict[str, Any]):
     def __getattr__(self, key: str) -> Any:
         if key in self:
             return self[key]
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{key}'")
+        raise _hints.missing(f"'{type(self).__name__}' object", key, _hints.MODULE)
 
     def __setattr__(self, key: str, val: Any) -> None:
         if isinstance(val, mx.array | dict | list | tuple):

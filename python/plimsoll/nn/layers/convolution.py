@@ -49,6 +49,11 @@ class _Convolution(Module):
 
     def _place(self, value: Size) -> Any:
         """A number in one dimension, a size for each axis in more."""
+        if isinstance(value, str):
+            raise TypeError(
+                f"[{type(self).__name__}] expected a number or one an axis, got '{value}'; "
+                "an odd kernel keeps the size with padding=kernel_size // 2"
+            )
         return value if self._axes == 1 else _each(value, self._axes)
 
     def _extra_repr(self) -> str:

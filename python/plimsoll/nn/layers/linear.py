@@ -40,7 +40,7 @@ class Affine(Module):
 
     def __call__(self, x: mx.array) -> mx.array:
         """Applies the layer to the last axis of ``x``."""
-        y = x @ self.weight.T
+        y = mx.matmul(x, self.weight.T)  # of NumPy's arrays, too, whose @ would leave the graph
         return y + self.bias if "bias" in self else y
 
 
@@ -58,6 +58,9 @@ class Linear(Affine):
         >>> nn.Linear(4, 2)(mx.ones((3, 4))).shape
         (3, 2)
     """
+
+    def __init__(self, input_dims: int, output_dims: int, bias: bool = True) -> None:
+        super().__init__(input_dims, output_dims, bias)
 
     def to_quantized(
         self,
