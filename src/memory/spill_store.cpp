@@ -547,7 +547,9 @@ void SpillStore::copy_out(const BufferRef& buffer, ByteRange range, std::byte* t
       impl.check_process();
       auto staging = b.pool().try_make_resident(
           std::max(file_bytes(look.checked), b.pool().options().slab_threshold), Tag::kStaging);
-      PLIMSOLL_CHECK(staging, OutOfMemory, "[spill] expected {} of staging, got a refusal",
+      PLIMSOLL_CHECK(staging, OutOfMemory,
+                     "[spill] expected {} to read a spilled array through, got none; raise the "
+                     "limit or release arrays",
                      format_bytes(file_bytes(look.checked)));
       Pin pin = (*staging)->pin();
       const Bytes unit = b.pool().options().fine_extent_bytes;

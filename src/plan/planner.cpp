@@ -106,6 +106,7 @@ Plan Planner::find(std::span<const array> outputs, Bytes limit, std::span<const 
   for (BuildOptions options : kBuilds) {
     options.donate = !pressure_.recompute_always;
     Plan plan = build(outputs, options, limit, sinks);
+    if (plan.steps.empty()) return plan;  // all is there: nothing is asked for
     if (plan.peak <= limit && !pressure_.forces_plans()) return plan;
     add_others(plan);
     const Bytes metadata = reorder(plan);
@@ -151,15 +152,13 @@ bool Planner::cuts_programs_small(const Plan& plan) const {
 
 Plan Planner::dry_run(std::span<const array> outputs, Bytes limit) {
   Plan shown = plan(outputs, limit);
+  if (shown.steps.empty()) return shown;
   for (const BuildOptions& options : kBuilds) {
     Plan other = build(outputs, options, limit);
     add_others(other);
     promise_metadata(other, true, reorder(other));
     find_floor(other, backend_, pool_);
-    if (shown.floor == 0 || other.floor < shown.floor) {
-      shown.floor = other.floor;
-      shown.floor_step = shown.steps.empty() ? kNone : shown.floor_step;
-    }
+    if (shown.floor == 0 || other.floor < shown.floor) shown.floor = other.floor;
   }
   return shown;
 }

@@ -24,6 +24,15 @@ def test_an_impossible_eigh_is_refused_at_once():
         assert text in str(error)
 
 
+def test_what_is_there_already_is_never_refused():
+    a = mx.arange(1000) + 1
+    mx.eval(a)
+    with mx.memory_limit(0):
+        mx.eval(a, a[::-1], mx.broadcast_to(a[5], (3, 3)))
+        assert mx.memory_plan(a).stage == "fits"
+        assert a[-1].item() == 1000
+
+
 def test_two_threads_keep_one_limit_and_their_bits():
     def work(seed: int) -> bytes:
         x = mx.random.normal((600, 600), key=mx.random.key(seed))
