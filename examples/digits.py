@@ -10,6 +10,7 @@ evaluation that cannot be done within it is refused, and every other gives the s
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 import time
 
@@ -17,6 +18,7 @@ import numpy as np
 import plimsoll.core as mx
 import plimsoll.nn as nn
 import plimsoll.optimizers as optim
+from plimsoll.utils import tree_flatten
 
 CLASSES = 10
 
@@ -109,6 +111,14 @@ def train(model: nn.Module, images: np.ndarray, digits: np.ndarray, epochs: int,
     return peak
 
 
+def digest(model: nn.Module) -> str:
+    """SHA-256 of all weights, in the order of their names."""
+    total = hashlib.sha256()
+    for name, weight in sorted(tree_flatten(model.parameters())):
+        total.update(name.encode() + np.array(weight).tobytes())
+    return total.hexdigest()
+
+
 def main() -> None:
     """Trains on three quarters of the images and tests on the others."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -116,9 +126,9 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=128, help="features of the hidden layers")
     parser.add_argument("--epochs", type=int, default=20, help="times over the images")
     parser.add_argument("--batch", type=int, default=64, help="images a step")
-    parser.add_argument("--memory-limit", metavar="BYTES", help='such as "4MB"; default: none')
+    parser.add_argument("--memory-limit", metavar="BYTES", default="0", help="0: none")
     options = parser.parse_args()
-    if options.memory_limit:
+    if options.memory_limit != "0":
         mx.set_memory_limit(options.memory_limit, strict=True)
     mx.random.seed(0)
     images, digits = load()
@@ -128,7 +138,8 @@ def main() -> None:
     peak = train(model, images[:split], digits[:split], options.epochs, options.batch)
     seconds = time.perf_counter() - start
     score = accuracy(model, images[split:], digits[split:], options.batch)
-    print(f"test accuracy {score:.4f} after {seconds:.1f} s, at most {peak / 1e6:.2f} MB in use")
+    print(f"digest {digest(model)}")
+    print(f"test accuracy {score:.4f} after {seconds:.2f} s, at most {peak / 1e6:.2f} MB in use")
 
 
 if __name__ == "__main__":

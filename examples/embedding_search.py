@@ -11,6 +11,7 @@ best rows are found by sorting. The same rows are found by NumPy, piece by piece
 from __future__ import annotations
 
 import argparse
+import hashlib
 import shutil
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import plimsoll.core as mx
 
-PIECE = 1 << 16  # rows that NumPy handles at a time
+PIECE = 1 << 13  # rows that NumPy handles at a time
 
 
 def show_progress(done: int, total: int, text: str) -> None:
@@ -41,16 +42,17 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 def write_table(path: Path, rows: int, queries: np.ndarray) -> None:
     """A table of random unit vectors; row 1000 i is near query i."""
     random = np.random.default_rng(1)
-    table = np.lib.format.open_memmap(path, "w+", np.float32, (rows, queries.shape[1]))
-    for begin in range(0, rows, PIECE):
-        count = min(PIECE, rows - begin)
-        vectors = random.standard_normal((count, queries.shape[1]), dtype=np.float32)
-        for i in range(len(queries)):
-            if begin <= 1000 * i < begin + count:
-                vectors[1000 * i - begin] = queries[i] * 8 + vectors[1000 * i - begin] * 0.1
-        table[begin : begin + count] = unit(vectors)
-        show_progress(begin + count, rows, f"making {path.name}")
-    table.flush()
+    with open(path, "wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (rows, queries.shape[1])}
+        np.lib.format.write_array_header_1_0(file, header)
+        for begin in range(0, rows, PIECE):
+            count = min(PIECE, rows - begin)
+            vectors = random.standard_normal((count, queries.shape[1]), dtype=np.float32)
+            for i in range(len(queries)):
+                if begin <= 1000 * i < begin + count:
+                    vectors[1000 * i - begin] = queries[i] * 8 + vectors[1000 * i - begin] * 0.1
+            file.write(unit(vectors).data)
+            show_progress(begin + count, rows, f"making {path.name}")
 
 
 def search(table: mx.array, queries: mx.array, count: int) -> tuple[mx.array, mx.array]:
@@ -68,9 +70,12 @@ def search(table: mx.array, queries: mx.array, count: int) -> tuple[mx.array, mx
 
 def pieces(path: Path) -> Iterator[tuple[int, np.ndarray]]:
     """The table's pieces with their first rows."""
-    table = np.load(path, mmap_mode="r")
-    for begin in range(0, len(table), PIECE):
-        yield begin, np.array(table[begin : begin + PIECE])
+    with open(path, "rb") as file:
+        np.lib.format.read_magic(file)
+        (rows, features), _, dtype = np.lib.format.read_array_header_1_0(file)
+        for begin in range(0, rows, PIECE):
+            count = min(PIECE, rows - begin)
+            yield begin, np.fromfile(file, dtype, count * features).reshape(count, features)
 
 
 def check(path: Path, queries: np.ndarray, best: np.ndarray, scores: np.ndarray) -> None:
@@ -96,10 +101,11 @@ def main() -> None:
     parser.add_argument("--features", type=int, default=128, help="numbers a vector")
     parser.add_argument("--queries", type=int, default=4, help="vectors to look for")
     parser.add_argument("--count", type=int, default=5, help="neighbours of each")
-    parser.add_argument("--memory-limit", metavar="BYTES", default="96MB", help="kept throughout")
+    parser.add_argument("--memory-limit", metavar="BYTES", default="96MB", help="0: none")
     parser.add_argument("--folder", help="where the table goes; default: a temporary folder")
     options = parser.parse_args()
-    mx.set_memory_limit(options.memory_limit, strict=True)
+    if options.memory_limit != "0":
+        mx.set_memory_limit(options.memory_limit, strict=True)
     random = np.random.default_rng(0)
     queries = unit(random.standard_normal((options.queries, options.features), dtype=np.float32))
     folder = Path(tempfile.mkdtemp(prefix="search-", dir=options.folder or "/var/tmp"))
@@ -119,7 +125,9 @@ def main() -> None:
             f"{size:.0f} MB under {limit:.0f} MB searched in {seconds:.2f} s, "
             f"at most {mx.get_peak_memory() / 1e6:.0f} MB of arrays"
         )
-        check(path, queries, np.array(best), np.array(scores))
+        rows, values = np.array(best), np.array(scores)
+        print(f"digest {hashlib.sha256(rows.tobytes() + values.tobytes()).hexdigest()}")
+        check(path, queries, rows, values)
     finally:
         shutil.rmtree(folder)
 

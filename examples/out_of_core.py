@@ -13,6 +13,7 @@ through load, operations and save, and checks Y and G against NumPy reading both
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import shutil
 import sys
@@ -244,7 +245,17 @@ def table(phases: list[Phase], limit: int | None) -> str:
     ]  # fmt: skip
     widths = [max(len(r[i]) for r in [head, *rows]) for i in range(len(head))]
     lines = ["  ".join(c.rjust(w) for c, w in zip(r, widths, strict=True)) for r in [head, *rows]]
-    return "\n".join([*lines, f"limit {gigabytes(limit) if limit else 'none'}"])
+    total = sum(p.seconds for p in phases)
+    return "\n".join([*lines, f"limit {gigabytes(limit) if limit else 'none'}, {total:.1f} s"])
+
+
+def digest(result: Path, g: np.ndarray) -> str:
+    """SHA-256 of Y's file and of G."""
+    total = hashlib.sha256(g.tobytes())
+    with open(result, "rb") as file:
+        while piece := file.read(1 << 20):
+            total.update(piece)
+    return total.hexdigest()
 
 
 def verdict(phases: list[Phase], limit: int | None, wrong: tuple[float, float] | None) -> list[str]:
@@ -314,6 +325,7 @@ def run(args: argparse.Namespace, folder: Path) -> int:
         phases.append(phase)
     print(table(phases, limit))
     wrong = None
+    print("digest", digest(target, np.array(g)))
     if not args.no_check:
         wrong = check(source, target, w, np.array(g))
         print(f"largest difference from NumPy: Y {wrong[0]:.1e}, X.T @ X {wrong[1]:.1e}")

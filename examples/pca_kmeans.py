@@ -11,6 +11,7 @@ a second file, and clusters the projections with Lloyd's algorithm. Every pass s
 from __future__ import annotations
 
 import argparse
+import hashlib
 import shutil
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import plimsoll.core as mx
 
-PIECE = 16 << 20  # bytes that NumPy handles at a time
+PIECE = 4 << 20  # bytes that NumPy handles at a time
 COLUMNS = 128
 
 
@@ -36,15 +37,16 @@ def show_progress(done: int, total: int, text: str) -> None:
 def write_points(path: Path, rows: int, centres: np.ndarray) -> None:
     """A file of `rows` points, each of a centre that is drawn at random, with noise around it."""
     random = np.random.default_rng(1)
-    file = np.lib.format.open_memmap(path, "w+", np.float32, (rows, COLUMNS))
     step = PIECE // (4 * COLUMNS)
-    for begin in range(0, rows, step):
-        count = min(step, rows - begin)
-        which = random.integers(0, len(centres), count)
-        noise = random.standard_normal((count, COLUMNS), dtype=np.float32)
-        file[begin : begin + count] = centres[which] + noise
-        show_progress(begin + count, rows, f"making {path.name}")
-    file.flush()
+    with open(path, "wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (rows, COLUMNS)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for begin in range(0, rows, step):
+            count = min(step, rows - begin)
+            which = random.integers(0, len(centres), count)
+            noise = random.standard_normal((count, COLUMNS), dtype=np.float32)
+            file.write((centres[which] + noise).data)
+            show_progress(begin + count, rows, f"making {path.name}")
 
 
 def principal_components(x: mx.array, count: int) -> tuple[mx.array, mx.array, mx.array]:
@@ -101,6 +103,11 @@ def purity(labels: np.ndarray, centres: np.ndarray, rows: int) -> float:
     return float(counts.max(axis=1).sum() / rows)
 
 
+def digest(arrays: list[np.ndarray]) -> str:
+    """SHA-256 of all numbers."""
+    return hashlib.sha256(b"".join(a.tobytes() for a in arrays)).hexdigest()
+
+
 def parse_size(text: str) -> int:
     """Bytes of "2GB", "512MB" or "1000"."""
     units = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
@@ -112,14 +119,15 @@ def main() -> None:
     """Makes the matrix, finds components and clusters, and says what it took."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=parse_size, default="1GB", help="bytes of the matrix")
-    parser.add_argument("--memory-limit", metavar="BYTES", default="128MB", help="kept throughout")
+    parser.add_argument("--memory-limit", metavar="BYTES", default="128MB", help="0: none")
     parser.add_argument("--components", type=int, default=8, help="components to project on")
     parser.add_argument("--clusters", type=int, default=6, help="hidden centres, and clusters")
     parser.add_argument("--rounds", type=int, default=10, help="rounds of k-means")
     parser.add_argument("--folder", help="where the files go; default: a temporary one")
     options = parser.parse_args()
     rows = options.size // (4 * COLUMNS)
-    mx.set_memory_limit(options.memory_limit, strict=True)
+    if options.memory_limit != "0":
+        mx.set_memory_limit(options.memory_limit, strict=True)
     folder = Path(tempfile.mkdtemp(prefix="pca-", dir=options.folder or "/var/tmp"))
     try:
         centres = 4 * np.random.default_rng(0).standard_normal((options.clusters, COLUMNS))
@@ -139,9 +147,11 @@ def run(folder: Path, rows: int, centres: np.ndarray, options: argparse.Namespac
     print(f"{options.components} components hold {shares.sum().item():.3f} of the variance")
     middle = time.perf_counter()
     z = mx.load(str(folder / "z.npy"))
-    _, labels = k_means(z, options.clusters, options.rounds)
+    means, labels = k_means(z, options.clusters, options.rounds)
     end = time.perf_counter()
-    score = purity(np.array(labels), centres, rows)
+    found = np.array(labels)
+    print(f"digest {digest([np.array(components), np.array(means), found])}")
+    score = purity(found, centres, rows)
     print(f"k-means finds {score:.4f} of the points with their centre's others")
     size, limit = rows * 4 * COLUMNS / 1e6, mx.get_memory_limit() / 1e6
     print(
