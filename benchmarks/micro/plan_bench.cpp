@@ -136,6 +136,7 @@ BENCHMARK_CAPTURE(plan_at, chains_fits, chains, 1.0)->Apply(sizes);
 BENCHMARK_CAPTURE(plan_at, kernels_fits, kernels, 1.0)->Apply(sizes);
 BENCHMARK_CAPTURE(plan_at, training_half, training, 0.5)->Apply(sizes);
 BENCHMARK_CAPTURE(plan_at, kernels_fifth, kernels, 0.2)->Apply(sizes);
+BENCHMARK_CAPTURE(plan_at, training_least, training, 0.002)->Apply(sizes);
 BENCHMARK_CAPTURE(plan_at, products_tiled, products, 0.3)->Apply(sizes);
 
 }  // namespace
