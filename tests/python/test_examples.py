@@ -58,6 +58,7 @@ def free(tmp_path_factory):
     return report
 
 
+@pytest.mark.plenty("a step in its smallest tiles takes minutes", "tiny-limit", "smallest-tiles")
 @pytest.mark.parametrize("share", [0.5, 0.25])
 def test_char_lm_gives_the_same_weights_under_any_process_limit(tmp_path, free, share):
     peak = max(values(free, "planned_peak"))
