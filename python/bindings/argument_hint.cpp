@@ -32,8 +32,8 @@ std::string wrong_type(const Param& p, PyObject* value) {
   if (p.types & kArray) return fmt::format("Pass an array such as mx.array([1, 2]) as {}", p.name);
   if ((p.types & kInts) && PyLong_Check(value))
     return fmt::format("Pass one tuple such as (2, 3) as {}", p.name);
-  if ((p.types & (kInt | kInts)) && PyFloat_Check(value))
-    return fmt::format("Pass integers as {}", p.name);
+  if (p.types & (kInt | kInts)) return fmt::format("Pass integers as {}", p.name);
+  if (p.types & kFloat) return fmt::format("Pass a number as {}", p.name);
   return fmt::format("Pass another type than {} as {}", Py_TYPE(value)->tp_name, p.name);
 }
 

@@ -117,6 +117,8 @@ array from_buffer(PyObject* o, std::optional<Dtype> dtype, bool bfloat16) {
 bool is_numpy_bfloat16(PyObject* o) {
   if (!nb::hasattr(o, "dtype")) return false;
   nb::object dtype = nb::handle(o).attr("dtype");
+  // NumPy makes a name anew each time, which takes longer than the rest.
+  if (nb::hasattr(dtype, "isbuiltin") && nb::cast<int>(dtype.attr("isbuiltin")) == 1) return false;
   return nb::hasattr(dtype, "name") &&
          nb::cast<std::string>(nb::str(dtype.attr("name"))) == "bfloat16";
 }
@@ -158,11 +160,11 @@ struct Survey {
 bool is_sequence(PyObject* o) { return PyList_Check(o) || PyTuple_Check(o); }
 
 Leaf leaf_of(PyObject* o) {
+  if (PyFloat_Check(o)) return Leaf::kFloat;
   if (PyBool_Check(o)) return Leaf::kBool;
   if (is_array(o)) return Leaf::kArray;
-  if (PyFloat_Check(o)) return Leaf::kFloat;
-  if (PyComplex_Check(o) || is_foreign_complex(o)) return Leaf::kComplex;
-  if (is_scalar(o)) {
+  if (!PyLong_Check(o) && (PyComplex_Check(o) || is_foreign_complex(o))) return Leaf::kComplex;
+  if (PyLong_Check(o) || is_scalar(o)) {
     int64_t v;
     if (!to_int(o, v)) return Leaf::kFloat;
     return v == static_cast<int32_t>(v) ? Leaf::kInt : Leaf::kLong;
@@ -239,6 +241,7 @@ array stack_arrays(PyObject* o, std::optional<Dtype> dtype) {
 array from_sequence(PyObject* o, std::optional<Dtype> dtype) {
   Survey s;
   survey(o, 0, s);
+  auto count = static_cast<size_t>(num_elements(s.shape));
   switch (s.leaf) {
     case Leaf::kArray:
       return stack_arrays(o, dtype);
@@ -250,6 +253,7 @@ array from_sequence(PyObject* o, std::optional<Dtype> dtype) {
     case Leaf::kInt:
     case Leaf::kLong: {
       std::vector<int64_t> v;
+      v.reserve(count);
       collect(o, v, read_int);
       Dtype natural = s.leaf == Leaf::kBool  ? Dtype::kBool
                       : s.leaf == Leaf::kInt ? Dtype::kInt32
@@ -258,11 +262,13 @@ array from_sequence(PyObject* o, std::optional<Dtype> dtype) {
     }
     case Leaf::kFloat: {
       std::vector<double> v;
+      v.reserve(count);
       collect(o, v, read_real);
       return from_values(v, Dtype::kFloat64, s, dtype.value_or(Dtype::kFloat32));
     }
     case Leaf::kComplex: {
       std::vector<std::complex<float>> v;
+      v.reserve(count);
       collect(o, v, read_complex);
       return from_values(v, Dtype::kComplex64, s, dtype.value_or(Dtype::kComplex64));
     }

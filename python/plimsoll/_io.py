@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import errno
 import io
-import lzma
 import os
-import struct
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import IO, Any, cast
 
 from plimsoll import _core
@@ -19,9 +16,7 @@ from plimsoll._core import array
 File = str | os.PathLike[str] | IO[bytes]
 
 _PIECE = 4 << 20
-_MAX_INFLATION = 1032  # a bit of deflate makes 129 bytes at most
 _FLATTEN = "; flatten a tree as dict(tree_flatten(tree))"
-_LOCAL_HEADER = struct.Struct("<4s22xHH")  # of a zip member: lengths of its name and extra field
 
 
 class FileFormatError(ValueError, RuntimeError):
@@ -107,34 +102,11 @@ def save(file: File, arr: array) -> None:
         _core._save_npy(_path(cast("str", file), ".npy"), arr)
 
 
-def _save_zip(
-    file: File, args: tuple[array, ...], kwargs: dict[str, array], compression: int
-) -> None:
-    named = {f"arr_{i}": a for i, a in enumerate(args)}
-    if clash := named.keys() & kwargs.keys():
-        raise ValueError(f"[savez] expected names other than {sorted(clash)}")
-    named |= kwargs
-    for name, a in named.items():
-        if not isinstance(a, array):
-            raise TypeError(
-                f"[savez] expected an array as {name}, got {type(a).__name__}{_FLATTEN}"
-            )
-    _core._eval(list(named.values()))  # together: they may share what they are computed from
-    stream = _is_stream(file, "write")
-    out: Any = file if stream else _core._OutputFile(_path(cast("str", file), ".npz"))
-    try:
-        with zipfile.ZipFile(out, "w", compression) as archive:
-            for name, a in named.items():
-                info = zipfile.ZipInfo(f"{name}.npy")
-                info.compress_type = compression
-                with archive.open(info, "w", force_zip64=True) as member:
-                    member.write(_core._npy_header(a))
-                    _write_array(member, a)
-        if not stream:
-            out.commit()
-    finally:
-        if not stream:
-            out.abandon()
+def _npz() -> ModuleType:
+    # Few programs need archives, and zipfile takes longer to import than the rest.
+    from plimsoll import _npz as module
+
+    return module
 
 
 def savez(file: File, *args: array, **kwargs: array) -> None:
@@ -156,7 +128,7 @@ def savez(file: File, *args: array, **kwargs: array) -> None:
         ['b', 'w']
     """
     with _translated():
-        _save_zip(file, args, kwargs, zipfile.ZIP_STORED)
+        _npz().save(file, args, kwargs, compressed=False)
 
 
 def savez_compressed(file: File, *args: array, **kwargs: array) -> None:
@@ -172,7 +144,7 @@ def savez_compressed(file: File, *args: array, **kwargs: array) -> None:
         OSError: where the file cannot be written.
     """
     with _translated():
-        _save_zip(file, args, kwargs, zipfile.ZIP_DEFLATED)
+        _npz().save(file, args, kwargs, compressed=True)
 
 
 def _named_arrays(op: str, arrays: object) -> list[tuple[str, array]]:
@@ -306,59 +278,6 @@ class _Reader(io.RawIOBase):
         return len(data)
 
 
-def _data_range(member: zipfile.ZipInfo, file: Any) -> tuple[int, int]:
-    """Where the bytes of a stored member are."""
-    inside = 0 <= member.header_offset < file.size
-    header = file.read_at(member.header_offset, _LOCAL_HEADER.size) if inside else b""
-    if len(header) != _LOCAL_HEADER.size or header[:4] != b"PK\x03\x04":
-        raise ValueError(f"[load] expected a zip member at {member.header_offset}, got other bytes")
-    _, name, extra = _LOCAL_HEADER.unpack(header)
-    begin = member.header_offset + _LOCAL_HEADER.size + name + extra
-    return begin, begin + member.file_size
-
-
-def _load_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, file: Any, limit: int) -> array:
-    """`file`: the archive's _InputFile, or None where it is a stream."""
-    name = member.filename[:100]
-    if file is not None and member.compress_type == zipfile.ZIP_STORED and not member.flag_bits & 1:
-        begin, end = _data_range(member, file)
-        if end > limit or member.compress_size != member.file_size:
-            raise ValueError(
-                f"[load] expected the {member.file_size} bytes of {name} before the next member, "
-                f"got [{begin}, {end}] and {limit}"
-            )
-        return cast("array", file.load_npy(begin, end, name))
-    if member.compress_type == zipfile.ZIP_DEFLATED:
-        most = _MAX_INFLATION * member.compress_size
-        if member.file_size > most + _MAX_INFLATION:
-            raise ValueError(
-                f"[load] expected {name} of at most {most} bytes, which is what deflate can make "
-                f"of {member.compress_size}, got {member.file_size}"
-            )
-    with archive.open(member) as opened:
-        return _core._load_npy_stream(opened, 0, member.file_size, name)
-
-
-def _load_zip(stream: IO[bytes], file: Any) -> dict[str, array]:
-    try:
-        with zipfile.ZipFile(stream) as archive:
-            members = sorted(archive.infolist(), key=lambda m: m.header_offset)
-            starts = [m.header_offset for m in members[1:]] + [archive.start_dir]
-            return {
-                m.filename.removesuffix(".npy"): _load_member(archive, m, file, limit)
-                for m, limit in zip(members, starts, strict=True)
-            }
-    except (
-        zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, OverflowError,
-        ValueError, RuntimeError,
-    ) as e:  # fmt: skip
-        if str(e).startswith("[load]"):
-            raise
-        raise ValueError(
-            f"[load] expected a whole zip file that is not encrypted, got an error: {str(e)[:200]}"
-        ) from None
-
-
 def _stream_bounds(stream: IO[bytes]) -> tuple[IO[bytes], int, int]:
     """A stream that can seek, its position, and the bytes from there to its end."""
     if not hasattr(stream, "seek") or not hasattr(stream, "tell"):
@@ -374,7 +293,7 @@ def _load(file: File, kind: str, is_stream: bool) -> tuple[Any, dict[str, Any]]:
         stream, start, size = _stream_bounds(cast("IO[bytes]", file))
         name = str(getattr(stream, "name", "the stream"))
         if kind == "npz":
-            return _load_zip(stream, None), {}
+            return _npz().load(stream, None), {}
         if kind == "npy":
             return _core._load_npy_stream(stream, start, size, name), {}
         if kind == "gguf":
@@ -383,7 +302,7 @@ def _load(file: File, kind: str, is_stream: bool) -> tuple[Any, dict[str, Any]]:
     path = os.fspath(cast("str", file))
     if kind == "npz":
         opened = _core._InputFile(path)
-        return _load_zip(cast("IO[bytes]", io.BufferedReader(_Reader(opened))), opened), {}
+        return _npz().load(cast("IO[bytes]", io.BufferedReader(_Reader(opened))), opened), {}
     if kind == "npy":
         return _core._load_npy(path), {}
     if kind == "gguf":

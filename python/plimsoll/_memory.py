@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 from collections.abc import Callable
 from types import TracebackType
@@ -227,6 +226,8 @@ class MemoryPlan:
                 }
             )
             now += microseconds
+        import json
+
         with open(path, "w", encoding="utf-8") as file:
             json.dump({"traceEvents": events, "displayTimeUnit": "ms"}, file)
 

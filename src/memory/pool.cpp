@@ -257,27 +257,27 @@ std::vector<BufferRef> Pool::live_buffers() {
 
 uint64_t Pool::add_export(std::string owner, Bytes bytes) {
   MutexLock lock(mutex_);
-  exports_.push_back({next_export_, {std::move(owner), bytes}});
+  exports_.emplace(next_export_, PinnedBy{std::move(owner), bytes});
   return next_export_++;
 }
 
 void Pool::remove_export(uint64_t id) noexcept {
   if (in_forked_child()) return;
   MutexLock lock(mutex_);
-  std::erase_if(exports_, [id](const Export& e) { return e.id == id; });
+  exports_.erase(id);
 }
 
 std::vector<PinnedBy> Pool::exports() const {
   MutexLock lock(mutex_);
   std::vector<PinnedBy> all;
-  for (const Export& e : exports_) all.push_back(e.by);
+  for (const auto& [id, by] : exports_) all.push_back(by);
   return all;
 }
 
 Bytes Pool::exported_bytes() const {
   MutexLock lock(mutex_);
   Bytes sum = 0;
-  for (const Export& e : exports_) sum += e.by.bytes;
+  for (const auto& [id, by] : exports_) sum += by.bytes;
   return sum;
 }
 

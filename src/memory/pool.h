@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -148,13 +149,9 @@ class Pool {
   std::unique_ptr<BlockAllocator> blocks_;
   std::unique_ptr<SlabSet> slabs_;
 
-  struct Export {
-    uint64_t id;
-    PinnedBy by;
-  };
   mutable Mutex mutex_;
   Buffer* live_ GUARDED_BY(mutex_) = nullptr;  // not small ones, newest first
-  std::vector<Export> exports_ GUARDED_BY(mutex_);
+  std::map<uint64_t, PinnedBy> exports_ GUARDED_BY(mutex_);
   uint64_t next_export_ GUARDED_BY(mutex_) = 1;
   int forks_ = platform::fork_count();
 };

@@ -205,7 +205,9 @@ def test_wrong_types_are_told(call, text):
         (lambda x: mx.sum(x, 0, False, 3), "Pass at most 3 arguments by position"),
         (lambda x: mx.sum(x, 0, axis=0), "Pass axis once"),
         (lambda x: mx.sum(a=x), "Pass a by position, without its name"),
-        (lambda x: mx.pad(x, "a"), "Pass another type than str as pad_width"),
+        (lambda x: mx.pad(x, "a"), "Pass integers as pad_width"),
+        (lambda x: mx.pad(x, 1, mode=3), "Pass another type than int as mode"),
+        (lambda x: mx.fast.rms_norm(x, None, "a"), "Pass a number as eps"),
     ],
 )
 def test_wrong_arguments_say_what_to_write(call, text):
