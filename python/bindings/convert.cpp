@@ -85,9 +85,10 @@ bool to_number(PyObject* o, uint32_t types, graph::Box& out) {
 
 bool to_string(PyObject* o, graph::Box& out) {
   if (!PyUnicode_Check(o)) return false;
-  const char* s = PyUnicode_AsUTF8(o);
+  Py_ssize_t size = 0;
+  const char* s = PyUnicode_AsUTF8AndSize(o, &size);
   if (!s) throw nb::python_error();
-  out = std::string(s);
+  out = std::string(s, static_cast<size_t>(size));
   return true;
 }
 

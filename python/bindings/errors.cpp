@@ -3,6 +3,7 @@
 #include <nanobind/nanobind.h>
 
 #include <cerrno>
+#include <cstring>
 #include <new>
 
 #include "plimsoll/error.h"
@@ -12,12 +13,22 @@ namespace {
 
 ErrorHandler memory_error_handler = nullptr;
 
+// Bytes that are no UTF-8, of a file or a path, are shown as escapes.
+PyObject* text_of(const std::exception& e) {
+  return PyUnicode_DecodeUTF8(e.what(), static_cast<Py_ssize_t>(std::strlen(e.what())),
+                              "backslashreplace");
+}
+
+void set_error(PyObject* type, const std::exception& e) {
+  PyObject* text = text_of(e);
+  if (!text) return;
+  PyErr_SetObject(type, text);
+  Py_DECREF(text);
+}
+
 void set_os_error(const IoError& e) {
-  if (e.error_number() == 0) {
-    PyErr_SetString(PyExc_OSError, e.what());
-    return;
-  }
-  PyObject* args = Py_BuildValue("(is)", e.error_number(), e.what());
+  if (e.error_number() == 0) return set_error(PyExc_OSError, e);
+  PyObject* args = Py_BuildValue("(iN)", e.error_number(), text_of(e));
   if (!args) return;
   PyErr_SetObject(PyExc_OSError, args);
   Py_DECREF(args);
@@ -25,7 +36,7 @@ void set_os_error(const IoError& e) {
 
 void set_interrupt(const Interrupted& e) {
   // PyErr_CheckSignals may have set KeyboardInterrupt (or what a handler raised) already.
-  if (!PyErr_Occurred()) PyErr_SetString(PyExc_KeyboardInterrupt, e.what());
+  if (!PyErr_Occurred()) set_error(PyExc_KeyboardInterrupt, e);
 }
 
 void set_error(const std::exception_ptr& p) {
@@ -36,29 +47,29 @@ void set_error(const std::exception_ptr& p) {
     e.restore();
   } catch (const nanobind::builtin_exception& e) {
     if (e.type() == nanobind::exception_type::type_error)
-      PyErr_SetString(PyExc_TypeError, e.what());
+      set_error(PyExc_TypeError, e);
     else if (e.type() == nanobind::exception_type::index_error)
-      PyErr_SetString(PyExc_IndexError, e.what());
+      set_error(PyExc_IndexError, e);
     else if (e.type() == nanobind::exception_type::stop_iteration)
       PyErr_SetNone(PyExc_StopIteration);
     else
-      PyErr_SetString(PyExc_ValueError, e.what());
+      set_error(PyExc_ValueError, e);
   } catch (const ValueError& e) {
-    PyErr_SetString(PyExc_ValueError, e.what());
+    set_error(PyExc_ValueError, e);
   } catch (const TypeError& e) {
-    PyErr_SetString(PyExc_TypeError, e.what());
+    set_error(PyExc_TypeError, e);
   } catch (const IndexError& e) {
-    PyErr_SetString(PyExc_IndexError, e.what());
+    set_error(PyExc_IndexError, e);
   } catch (const IoError& e) {
     set_os_error(e);
   } catch (const OutOfMemory& e) {
-    PyErr_SetString(PyExc_MemoryError, e.what());
+    set_error(PyExc_MemoryError, e);
   } catch (const Interrupted& e) {
     set_interrupt(e);
   } catch (const std::bad_alloc&) {
     PyErr_NoMemory();
   } catch (const std::exception& e) {
-    PyErr_SetString(PyExc_RuntimeError, e.what());
+    set_error(PyExc_RuntimeError, e);
   } catch (...) {
     PyErr_SetString(PyExc_RuntimeError, "unknown C++ exception");
   }

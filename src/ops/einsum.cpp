@@ -100,8 +100,16 @@ std::vector<Term> parse_terms(std::string_view text) {
   return terms;
 }
 
+size_t place(const Labels& labels, Label l) {
+  return static_cast<size_t>(std::find(labels.begin(), labels.end(), l) - labels.begin());
+}
+
 void add_lengths(Problem& p, const Labels& labels, const Shape& shape) {
   for (size_t i = 0; i < labels.size(); ++i) {
+    const int64_t first = shape[place(labels, labels[i])];
+    PLIMSOLL_CHECK(first == shape[i], ShapeError,
+                   "[einsum] expected equal lengths for a letter that occurs twice, got {} and {}",
+                   first, shape[i]);
     int64_t& n = p.length.try_emplace(labels[i], 1).first->second;
     PLIMSOLL_CHECK(n == 1 || shape[i] == 1 || n == shape[i], ShapeError,
                    "[einsum] expected axes of one letter to have one length, got {} and {}", n,
@@ -246,10 +254,6 @@ struct Factor {
   Labels labels;  // distinct
 };
 
-size_t place(const Labels& labels, Label l) {
-  return static_cast<size_t>(std::find(labels.begin(), labels.end(), l) - labels.begin());
-}
-
 bool contains(const Labels& labels, Label l) { return place(labels, l) < labels.size(); }
 
 // Diagonals for letters that occur twice; axes of length 1 that others repeat are dropped.
@@ -261,10 +265,6 @@ Factor prepared(const Problem& p, const array& a, const Labels& labels) {
                      f.labels[i]);
     if (j >= f.labels.size()) continue;
     Label l = f.labels[i];
-    int64_t n = f.a.shape()[i], m = f.a.shape()[j];
-    PLIMSOLL_CHECK(n == m, ShapeError,
-                   "[einsum] expected equal lengths for a letter that occurs twice, got {} and {}",
-                   n, m);
     f.a = diagonal(f.a, 0, static_cast<int64_t>(i), static_cast<int64_t>(j));
     f.labels.erase(f.labels.begin() + static_cast<ptrdiff_t>(j));
     f.labels.erase(f.labels.begin() + static_cast<ptrdiff_t>(i));

@@ -88,6 +88,9 @@ CALLS = [
     ("einsum", lambda m, a, v: m.einsum("ij,jk->ik", a, v[:2, None])),
     ("einsum", lambda m, a, v: m.einsum("ii", a)),
     ("einsum", lambda m, a, v: m.einsum("ij")),
+    ("einsum", lambda m, a, v: m.einsum("i\0", v)),
+    ("einsum", lambda m, a, v: m.einsum("ii", a[:1])),
+    ("einsum", lambda m, a, v: m.einsum_path("ii", a[:1])),
     ("matmul", lambda m, a, v: m.einsum("ij,ij->i", a, a)),
     ("convolve", lambda m, a, v: m.convolve(v, v)),
     ("convolve", lambda m, a, v: m.convolve(a * 1.0, v * 1.0)),
@@ -168,6 +171,12 @@ def test_starts_outside_are_refused_on_evaluation():
     assert mx.slice(a, mx.array([-1]), (0,), (1, 3)).tolist() == [[3, 4, 5]]
     with pytest.raises(ValueError, match=r"\[as_strided\] expected elements 0 to 5"):
         mx.as_strided(a, (2, 4))
+
+
+@pytest.mark.parametrize("einsum", [mx.einsum, mx.einsum_path])
+def test_bytes_of_other_letters_are_named(einsum):
+    with pytest.raises(ValueError, match=r"\[einsum\] expected letters .* got '\\xc3'"):
+        einsum("é", mx.ones(3))
 
 
 def test_einsum_path_is_that_of_mlx():
