@@ -6,7 +6,7 @@ from numpy.lib.stride_tricks import as_strided
 from ops.opcase import Distinct, OpCase, in_family
 
 FOUR_BYTES = ("int32", "uint32", "float32")
-SHAPES = (((3, 4),), ((2, 2, 8),), ((8,),), ((0, 4),))
+SHAPES = (((3, 4),), ((2, 2, 8),), ((8,),), ((0, 4),), ((3, 0),))
 REFUSED = "any dtype of that size can be read"
 
 
