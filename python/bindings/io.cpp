@@ -18,6 +18,7 @@
 #include "graph/node.h"
 #include "io/gguf.h"
 #include "io/npy.h"
+#include "io/region.h"
 #include "io/safetensors.h"
 #include "io/save.h"
 #include "memory/new_file.h"
@@ -79,15 +80,20 @@ io::Region region_of(nb::handle stream, uint64_t start, uint64_t size, const std
   return {std::make_shared<StreamFile>(stream, start), 0, size, name, false};
 }
 
-nb::tuple to_python(Safetensors&& loaded) {
-  nb::dict arrays, metadata;
-  for (auto& [name, a] : loaded.arrays) arrays[nb::str(name.c_str(), name.size())] = a;
-  for (auto& [name, text] : loaded.metadata)
-    metadata[nb::str(name.c_str(), name.size())] = nb::str(text.c_str(), text.size());
-  return nb::make_tuple(arrays, metadata);
+nb::object text(const std::string& s) {
+  PyObject* out = PyUnicode_DecodeUTF8(s.data(), static_cast<Py_ssize_t>(s.size()), nullptr);
+  if (out == nullptr) PyErr_Clear();
+  PLIMSOLL_CHECK(out != nullptr, ValueError, "[load] expected texts in UTF-8, got {}",
+                 io::quote(s));
+  return nb::steal(out);
 }
 
-nb::object text(const std::string& s) { return nb::str(s.c_str(), s.size()); }
+nb::tuple to_python(Safetensors&& loaded) {
+  nb::dict arrays, metadata;
+  for (auto& [name, a] : loaded.arrays) arrays[text(name)] = a;
+  for (auto& [name, value] : loaded.metadata) metadata[text(name)] = text(value);
+  return nb::make_tuple(arrays, metadata);
+}
 
 nb::tuple to_python(Gguf&& loaded) {
   nb::dict arrays, metadata;

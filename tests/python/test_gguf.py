@@ -142,6 +142,16 @@ def test_quantized_tensors_are_weight_scales_and_biases(tmp_path, kind, width, r
     np.testing.assert_allclose(np.array(dequantized), values, rtol=1e-5, atol=2e-4)
 
 
+def test_quantized_tensors_may_be_empty(tmp_path):
+    path = tmp_path / "q.gguf"
+    path.write_bytes(gguf([("a", [0, 3, 2], 8, b""), ("b", [32, 0], 2, b"")]))
+    shapes = {name: np.array(a).shape for name, a in mx.load(path).items()}
+    assert shapes == {
+        "a": (2, 3, 0), "a.scales": (2, 3, 0), "a.biases": (2, 3, 0),
+        "b": (0, 4), "b.scales": (0, 1), "b.biases": (0, 1),
+    }  # fmt: skip
+
+
 def test_nothing_is_resident_before_it_is_used(tmp_path):
     raw, _ = blocks(8, 1024, 1024)
     (tmp_path / "q.gguf").write_bytes(gguf([("a.weight", [1024, 1024], 8, raw)]))
@@ -222,6 +232,7 @@ X = ("x", [2], 0, bytes(8))
         (gguf([("x", [], 8, bytes(99))]), "whole blocks of 32"),
         (gguf([X, X]), "names that differ"),
         (gguf([("a.weight", [32], 2, bytes(18)), ("a.scales", [1], 0, bytes(4))]), "that differ"),
+        (gguf([X], [("\xff", 0, b"a")]).replace("\xff".encode(), b"\xff\xff"), "UTF-8"),
         (gguf([X])[:-60], ""),
         (gguf([X]).replace(bytes(8) + bytes(7), b"\1" + bytes(14), 1), ""),
     ],

@@ -4,7 +4,6 @@ import gc
 import io
 import os
 import pickle
-import random
 import resource
 import struct
 import threading
@@ -14,7 +13,6 @@ import numpy as np
 import plimsoll.core as mx
 import plimsoll.nn as nn
 import pytest
-from fuzz.files import check, edited, random_case
 
 peer = pytest.importorskip("mlx.core")
 
@@ -559,9 +557,9 @@ def test_gaps_trailing_bytes_and_eight_bit_floats_are_accepted_as_in_mlx(tmp_pat
         assert mx.load(path)["a"].tolist() == theirs.tolist()
 
 
-def stored_zip(**members):
+def stored_zip(method=zipfile.ZIP_STORED, **members):
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
+    with zipfile.ZipFile(stream, "w", method) as archive:
         for name, text in members.items():
             archive.writestr(f"{name}.npy", text)
     return bytearray(stream.getvalue())
@@ -592,6 +590,9 @@ def test_the_npz_file_that_the_next_test_spoils_is_good(tmp_path):
         pytest.param(patched(42, b"\x05\0\0\0"), id="a member somewhere else"),
         pytest.param(patched(10, b"\x63\0"), id="an unknown compression"),
         pytest.param(patched(8, b"\x01\0"), id="encrypted"),
+        pytest.param(stored_zip(zipfile.ZIP_BZIP2, a=npy(NPY, b"12345678")), id="bzip2"),
+        pytest.param(stored_zip(zipfile.ZIP_LZMA, a=npy(NPY, b"12345678")), id="lzma"),
+        pytest.param(patched(10, b"\x08\0\0\0\0\0\0\0\0\0\0\0\0\0"), id="a stream of no bytes"),
     ],
 )
 def test_hostile_npz_files_are_refused(tmp_path, text):
@@ -600,16 +601,6 @@ def test_hostile_npz_files_are_refused(tmp_path, text):
         mx.load(tmp_path / "a.npz")
     with pytest.raises(ValueError, match=r"\[load\] expected"):
         mx.load(io.BytesIO(text), format="npz")
-
-
-def test_damaged_files_are_refused_or_loaded_alike(tmp_path):
-    """The short form of tests/fuzz."""
-    rng = random.Random(3)
-    accepted = sum(
-        check(kind, edited(text, edits), tmp_path)
-        for kind, text, edits in (random_case(rng) for _ in range(1000))
-    )
-    assert 50 < accepted < 500  # neither is all refused nor is all accepted
 
 
 def test_a_small_compressed_member_that_claims_to_be_large_is_refused(tmp_path):
