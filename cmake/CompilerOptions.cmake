@@ -33,13 +33,14 @@ endif()
 
 # Leaves in `list` the tests of the layers that sanitizers watch, where not all are; builds those
 # layers and tests with the sanitizers and asserts. All other sources are built as in a release.
+# A layer may also be the begin of a file's name, as in backends/cpu/kernels/gather.
 function(plimsoll_sanitize_some list)
   if(NOT PLIMSOLL_SANITIZE_ONLY)
     return()
   endif()
   list(JOIN PLIMSOLL_SANITIZE_ONLY "|" layers)
   set(watched ${${list}})
-  list(FILTER watched INCLUDE REGEX "/(src|tests/unit)/(${layers})/")
+  list(FILTER watched INCLUDE REGEX "/(src|tests/unit|python)/(${layers})[/_.]")
   set_source_files_properties(${watched} PROPERTIES COMPILE_OPTIONS
                               "${PLIMSOLL_SANITIZE_OPTIONS};-O1;-g1;-UNDEBUG")
   if(list STREQUAL "PLIMSOLL_TEST_SOURCES")

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/platform_poison.h"
 #include "memory/block_allocator.h"
 #include "memory/slab.h"
 
@@ -146,7 +147,9 @@ void Pool::delete_buffer(Buffer* buffer) noexcept {
 bool Pool::place_small(Buffer* buffer, const BlockShape& shape) noexcept {
   buffer->base_ = slabs_->allocate(SlabSet::class_of(buffer->size_), &buffer->slab_);
   buffer->block_bytes_ = shape.bytes;
-  return buffer->base_ != nullptr;
+  if (buffer->base_ == nullptr) return false;
+  platform::poison(buffer->base_ + buffer->size_, shape.bytes - buffer->size_);
+  return true;
 }
 
 Bytes Pool::table_bytes(size_t extents) {

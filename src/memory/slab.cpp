@@ -4,6 +4,8 @@
 #include <new>
 #include <utility>
 
+#include "base/platform_poison.h"
+
 namespace plimsoll::memory {
 
 uint32_t SlabSet::class_of(Bytes size) {
@@ -29,24 +31,27 @@ std::byte* SlabSet::allocate(uint32_t cls, Slab** out) noexcept {
   MutexLock lock(mutex_);
   Slab* slab = partial_[cls];
   if (slab == nullptr && (slab = add(cls)) == nullptr) return nullptr;
-  void* block = slab->free;
-  if (block != nullptr)
-    slab->free = *static_cast<void**>(block);
-  else
-    block = slab->memory.base + slab->fresh++ * block_bytes(cls);
+  std::byte* block = static_cast<std::byte*>(slab->free);
+  const bool used = block != nullptr;
+  if (!used) block = slab->memory.base + slab->fresh++ * block_bytes(cls);
+  platform::unpoison(block, block_bytes(cls));
+  if (used) slab->free = *reinterpret_cast<void**>(block);
   if (++slab->live == slab->blocks) unlink(slab);
   *out = slab;
-  return static_cast<std::byte*>(block);
+  return block;
 }
 
 void SlabSet::free(Slab* slab, std::byte* block) noexcept {
   MutexLock lock(mutex_);
+  platform::unpoison(block, sizeof(void*));
   *reinterpret_cast<void**>(block) = slab->free;
   slab->free = block;
+  platform::poison(block, block_bytes(slab->cls));
   if (slab->live-- == slab->blocks) link(slab);
   if (slab->live != 0) return;
   unlink(slab);
   bytes_ -= slab->memory.committed;
+  platform::unpoison(slab->memory.base, slab->memory.bytes);
   blocks_.release(std::move(slab->memory));
   slab->~Slab();
   metadata_.deallocate(slab, sizeof(Slab));
@@ -67,6 +72,7 @@ Slab* SlabSet::add(uint32_t cls) noexcept {
     metadata_.deallocate(slab, sizeof(Slab));
     return nullptr;
   }
+  platform::poison(slab->memory.base, bytes);
   slab->cls = cls;
   slab->blocks = static_cast<uint32_t>(bytes / block_bytes(cls));
   bytes_ += bytes;
