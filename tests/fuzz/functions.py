@@ -1,18 +1,16 @@
-"""Damaged files of functions: `python tests/fuzz/functions.py --seconds 60 [--seed 0]`.
+"""Damaged files of functions, and operations that no program records.
 
-A file is good or damaged by a few edits. Whatever it is, importing it gives a function, or a
-ValueError that says what was expected; and calling the function gives arrays or an error of Python.
-Anything else, and of course a crash, is a bug.
+Whatever a file is, importing it gives a function, or a ValueError that says what was expected; and
+calling the function gives arrays or an error of Python. Anything else, and of course a crash, is a
+bug.
 """
 
 from __future__ import annotations
 
-import argparse
 import random
 import struct
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ import plimsoll.core as mx
 if __package__ is None:
     sys.path.insert(0, str(Path(__file__).parent.parent))
 from fuzz.files import KINDS, Edit, edited
+from fuzz.operands import Operation, file_of, operations
 
 X = mx.array(np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4))
 WEIGHT = mx.array(np.arange(20_000, dtype=np.float32).reshape(4, 5000) / 20_000)  # lazy
@@ -137,29 +136,34 @@ def random_case(rng: random.Random) -> tuple[bytes, list[Edit]]:
     return text, edits
 
 
-def main() -> int:
-    """Runs for some seconds."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seed", type=int, default=time.time_ns() % 2**32)
-    args = parser.parse_args()
-    print("seed", args.seed, flush=True)
-    rng = random.Random(args.seed)
-    end = time.monotonic() + args.seconds
-    runs = accepted = 0
-    with tempfile.TemporaryDirectory() as folder:
-        while time.monotonic() < end:
-            text, edits = random_case(rng)
-            (Path(folder) / "case").write_text(repr((SEEDS.index(text), edits)))
-            try:
-                accepted += check(changed(text, edits), Path(folder))
-            except BaseException:
-                print(f"after {runs} runs:", SEEDS.index(text), edits, file=sys.stderr)
-                raise
-            runs += 1
-    print(f"{runs} files, {accepted} of them accepted")
-    return 0
+OPERATIONS = [op for seed in SEEDS for op in operations(seed)]
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def random_operation(rng: random.Random) -> Operation:
+    """An operation of a good file on operands of other dtypes and shapes, with other attributes."""
+    op = rng.choice(OPERATIONS)
+    inputs = []
+    for dtype, shape in op.inputs:
+        if rng.random() < 0.1:
+            dtype = rng.randrange(14)
+        dims = list(shape)
+        for _ in range(rng.choice([0, 0, 1, 2])):
+            at = rng.randint(0, len(dims))
+            dims[at : at + rng.randint(0, 2)] = [rng.choice([0, 1, 2, 3, 7, 2**31, 2**62])]
+        inputs.append((dtype, tuple(dims)))
+    if rng.random() < 0.1:
+        inputs = rng.choice([inputs[1:], [*inputs, *inputs[:1]], inputs[::-1]])
+    attrs = op.attrs
+    for _ in range(rng.choice([0, 1, 1, 2])):
+        attrs = changed(
+            attrs, [(rng.choice(["number", "repeat"]), rng.random(), rng.getrandbits(32))]
+        )
+    return Operation(op.name, tuple(inputs), attrs)
+
+
+def run(rng: random.Random, folder: Path) -> bool:
+    """One case; True where the file was accepted."""
+    if rng.random() < 0.3:
+        return check(file_of(random_operation(rng)), folder)
+    text, edits = random_case(rng)
+    return check(changed(text, edits), folder)

@@ -1,4 +1,4 @@
-"""Damaged files of arrays, many (`tools/fuzz`); a few of them are in tests/python/test_io.py."""
+"""Damaged files of arrays, many (`tools/fuzz`); a few are in tests/python/test_fuzz.py."""
 
 import tempfile
 from pathlib import Path

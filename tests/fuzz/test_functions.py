@@ -1,4 +1,4 @@
-"""Damaged files of functions, many (`tools/fuzz`); a few are in tests/python/test_export.py."""
+"""Damaged files of functions, many (`tools/fuzz`); a few are in tests/python/test_fuzz.py."""
 
 import tempfile
 from pathlib import Path

@@ -1,14 +1,13 @@
 """Functions in files: what is traced, what a call may be, what a file may hold."""
 
 import os
-import random
 import struct
 
 import numpy as np
 import plimsoll.core as mx
 import plimsoll.nn as nn
 import pytest
-from fuzz.functions import SEEDS, changed, check, random_case
+from fuzz.functions import SEEDS, check
 from fuzz.operands import file_of, operations, others
 
 peer = pytest.importorskip("mlx.core")
@@ -434,12 +433,5 @@ def test_arrays_are_inside_the_file(path):
     refused(path, text[:at] + struct.pack("<Q", 64) + text[at + 8 :], "is the file complete?")
 
 
-def test_damaged_files_are_refused_or_called(tmp_path):
-    """The short form of tests/fuzz."""
+def test_good_files_are_called(tmp_path):
     assert all(check(seed, tmp_path) for seed in SEEDS)
-    rng = random.Random(5)
-    accepted = sum(
-        check(changed(text, edits), tmp_path)
-        for text, edits in (random_case(rng) for _ in range(400))
-    )
-    assert 15 < accepted < 250
