@@ -75,11 +75,26 @@ void bind_error_classes(nb::module_& m) {
   set_memory_error_handler(handle_limit_error);
 }
 
+// Frames up to the first outside of the package: a warning names the line there.
+int frames_to_caller() {
+  int frames = 1;
+  auto frame = nb::borrow(reinterpret_cast<PyObject*>(PyEval_GetFrame()));
+  for (; frame.is_valid(); ++frames) {
+    auto* f = reinterpret_cast<PyFrameObject*>(frame.ptr());
+    nb::object globals = nb::steal(PyFrame_GetGlobals(f));
+    nb::object name = globals.attr("get")("__name__", "");
+    if (!nb::cast<std::string>(name).starts_with("plimsoll.")) break;
+    frame = nb::steal(reinterpret_cast<PyObject*>(PyFrame_GetBack(f)));
+  }
+  return frames;
+}
+
 // Handlers take the GIL: the engine's threads and waiting callers run them without it.
 void install_handlers() {
   set_warning_handler([](const std::string& text) {
     nb::gil_scoped_acquire gil;
-    if (PyErr_WarnEx(limit_warning, text.c_str(), 1) < 0) PyErr_WriteUnraisable(limit_warning);
+    int frames = frames_to_caller();
+    if (PyErr_WarnEx(limit_warning, text.c_str(), frames) < 0) PyErr_WriteUnraisable(limit_warning);
   });
   set_interrupt_poll([] {
     nb::gil_scoped_acquire gil;

@@ -205,4 +205,5 @@ def test_passing_a_guideline_warns_where_nobody_asked_for_warnings():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True,
         env={"PYTHONPATH": ":".join(p for p in sys.path if p)},
     )  # fmt: skip
-    assert "MemoryLimitWarning: [eval] the limit of 2.00 MB was raised" in result.stderr
+    text = "<string>:1: MemoryLimitWarning: [eval] the limit of 2.00 MB was raised"
+    assert result.stderr.startswith(text)
