@@ -198,6 +198,14 @@ void bind_value_methods() {
       nb::arg("dtype") = nb::none(), nb::arg("copy") = nb::none(),
       "A NumPy array with a copy of the elements (bfloat16 as float32).");
   method(
+      "__array_ufunc__",
+      [](nb::handle, nb::handle ufunc, nb::handle how, const nb::args& inputs,
+         const nb::kwargs& options) { return apply_ufunc(ufunc, how, inputs, options); },
+      nb::arg("ufunc"), nb::arg("method"), nb::arg("inputs"), nb::arg("options"),
+      nb::sig("def __array_ufunc__(self, ufunc: object, method: str, *inputs: object, "
+              "**options: object) -> object"),
+      "NumPy's array of a ufunc, as of NumPy's operators; an array inside of grad, vmap and such.");
+  method(
       "__format__",
       [](nb::handle self, const nb::str& spec) -> nb::object {
         const array& a = unwrap(self.ptr());

@@ -1,13 +1,17 @@
 #include "bindings/numpy.h"
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
 
+#include <algorithm>
 #include <string>
 
+#include "base/check.h"
 #include "bindings/array_type.h"
 #include "bindings/convert.h"
 #include "bindings/errors.h"
 #include "bindings/host_convert.h"
+#include "graph/node.h"
 
 namespace plimsoll::python {
 namespace {
@@ -27,7 +31,35 @@ class WritableBytes {
   Py_buffer view_{};
 };
 
+bool is_traced(nb::handle o) {
+  return is_array(o.ptr()) && unwrap(o.ptr()).node()->is(graph::Node::kTracer);
+}
+
+/// Our function of a ufunc's name, or null.
+nb::object function_of(nb::handle ufunc) {
+  nb::module_ core = nb::module_::import_("plimsoll.core");
+  auto name = nb::cast<std::string>(ufunc.attr("__name__"));
+  if (name == "absolute") name = "abs";
+  if (name == "invert") name = "bitwise_invert";
+  return nb::hasattr(core, name.c_str()) ? nb::object(core.attr(name.c_str())) : nb::object();
+}
+
 }  // namespace
+
+nb::object apply_ufunc(nb::handle ufunc, nb::handle method, const nb::args& inputs,
+                       const nb::kwargs& options) {
+  bool plain = options.size() == 0 && nb::cast<std::string>(method) == "__call__";
+  if (plain && std::any_of(inputs.begin(), inputs.end(), is_traced))
+    if (nb::object ours = function_of(ufunc)) return ours(*inputs);
+  if (options.contains("out"))
+    for (nb::handle out : nb::borrow<nb::tuple>(options["out"]))
+      PLIMSOLL_CHECK(!is_array(out.ptr()), TypeError,
+                     "[numpy] expected NumPy's array as out, got an array; take what is returned");
+  nb::object asarray = nb::module_::import_("numpy").attr("asarray");
+  nb::list converted;
+  for (nb::handle in : inputs) converted.append(is_array(in.ptr()) ? asarray(in) : nb::borrow(in));
+  return ufunc.attr(method)(*converted, **options);
+}
 
 nb::object to_numpy(const array& a, nb::handle dtype) {
   array held = a;

@@ -75,8 +75,8 @@ nb::object call_with(nb::handle fun, nb::handle trees, const std::vector<int>& n
 }
 
 constexpr const char* kKeepArrays =
-    "Return the array itself: item(), float() and NumPy's functions and operators leave the graph; "
-    "make NumPy's arrays arrays first.";
+    "Return the array itself: item(), float() and functions of NumPy's arrays only are not "
+    "recorded";
 
 void require_scalar(nb::handle value, bool scalar_only) {
   nb::object first = nb::borrow(value);
@@ -85,12 +85,12 @@ void require_scalar(nb::handle value, bool scalar_only) {
   if (!is_array(first.ptr())) {
     PLIMSOLL_CHECK(!scalar_only, ValueError,
                    "[grad] The return value of the function whose gradient we want to compute "
-                   "should be a scalar array; but {} was returned. {}",
+                   "should be a scalar array; but {} was returned. {}.",
                    name_of_type(value), kKeepArrays);
     throw ValueError(fmt::format(
         "[value_and_grad] The return value of the function whose gradient we want to compute "
         "should be either a scalar array or a tuple with the first value being a scalar array "
-        "(Union[array, tuple[array, Any, ...]]); but {} was returned. {}",
+        "(Union[array, tuple[array, Any, ...]]); but {} was returned. {}.",
         name_of_type(value), kKeepArrays));
   }
   const array& loss = unwrap(first.ptr());

@@ -4,7 +4,9 @@ import gc
 
 import numpy as np
 import plimsoll.core as mx
+import plimsoll.nn as nn
 import pytest
+from plimsoll.utils import tree_flatten
 
 DTYPES = [
     "bool_", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64",
@@ -139,3 +141,61 @@ def test_scalars_keep_their_dtype(scalar, name):
 
 def test_complex_scalars_keep_their_imaginary_part_in_arithmetic():
     assert (mx.array([1, 2]) * np.complex64(2j)).tolist() == [2j, 4j]
+
+
+X, Y = mx.array([1.0, 2.0]), np.array([3.0, 4.0])
+
+
+@pytest.mark.parametrize(
+    ("loss", "slope"),
+    [
+        (lambda w: ((Y * w) ** 2).sum(), [18, 64]),
+        (lambda w: (np.float64(3) * w).sum(), [3, 3]),
+        (lambda w: Y @ w, [3, 4]),
+        (lambda w: mx.mean((Y - w) ** 2), [-2, -2]),
+        (lambda w: np.square(w).sum(), [2, 4]),
+        (lambda w: np.absolute(-w).sum(), [1, 1]),
+        (lambda w: mx.where(np.greater(Y, w), w, 0.0).sum(), [1, 1]),
+        (lambda w: (np.array(w) * w).sum(), [1, 2]),
+    ],
+)
+def test_numpys_operators_are_recorded_inside_of_transforms(loss, slope):
+    assert mx.grad(loss)(X).tolist() == slope
+    assert mx.grad(mx.compile(loss) if slope != [1, 2] else loss)(X).tolist() == slope
+
+
+def test_numpys_operators_are_mapped_and_compiled():
+    assert mx.vmap(lambda a: np.float32(2) * a + Y)(mx.ones((3, 2)))[2].tolist() == [5, 6]
+    assert mx.compile(lambda a: Y + a)(X).tolist() == [4, 6]
+
+
+def test_numpys_operators_give_numpys_arrays_elsewhere():
+    for value in (Y + X, np.sin(X), np.add.reduce(X), np.multiply.outer(X, X), np.hypot(X, X)):
+        assert isinstance(value, np.ndarray | np.number)
+    out = np.empty(2)
+    assert np.add(Y, X, out=out) is out
+    assert out.tolist() == [4, 6]
+    with pytest.raises(TypeError, match="expected NumPy's array as out"):
+        np.add(Y, X, out=X)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Linear(4, 3), (2, 4)), (nn.RNN(4, 3), (2, 5, 4)), (nn.GRU(4, 3), (2, 5, 4)),
+        (nn.LSTM(4, 3), (2, 5, 4)), (nn.BatchNorm(4), (5, 4)), (nn.Conv1d(4, 3, 2), (2, 5, 4)),
+        (nn.TransformerEncoderLayer(4, 2), (1, 3, 4)),
+    ],
+)  # fmt: skip
+def test_layers_of_numpys_arrays_have_gradients(layer, shape):
+    more = (None,) if isinstance(layer, nn.TransformerEncoderLayer) else ()
+    batch = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+    def loss(x):
+        out = layer(x, *more)
+        return sum(part.square().sum() for part in (out if isinstance(out, tuple) else (out,)))
+
+    _, ours = nn.value_and_grad(layer, loss)(batch)
+    _, expected = nn.value_and_grad(layer, loss)(mx.array(batch))
+    for (name, a), (_, b) in zip(tree_flatten(ours), tree_flatten(expected), strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=name)

@@ -40,7 +40,7 @@ class Affine(Module):
 
     def __call__(self, x: mx.array) -> mx.array:
         """Applies the layer to the last axis of ``x``."""
-        y = mx.matmul(x, self.weight.T)  # of NumPy's arrays, too, whose @ would leave the graph
+        y = mx.matmul(x, self.weight.T)  # an array for NumPy's, too
         return y + self.bias if "bias" in self else y
 
 
