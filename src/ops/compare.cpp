@@ -21,7 +21,7 @@ constexpr OpDef comparison(const char* name, TileOp tile_op, graph::Entry entry,
           .infer =
               [](const OpInstance& op, std::vector<TensorSpec>& out) {
                 const Shape &a = op.inputs[0].shape, &b = op.inputs[1].shape;
-                out.push_back({Dtype::kBool, a == b ? a : broadcast_shapes(a, b, "broadcast")});
+                out.push_back({Dtype::kBool, a == b ? a : broadcast_shapes(a, b, "compare")});
               },
           .differentiable = false,
           .entry = entry,

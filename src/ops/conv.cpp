@@ -267,7 +267,7 @@ void check_operands(const array& x, const array& w, int64_t groups) {
   PLIMSOLL_CHECK(groups >= 1, ValueError, "[conv] expected at least 1 group, got {}", groups);
   PLIMSOLL_CHECK(x.shape(-1) == w.shape(-1) * groups, ValueError,
                  "[conv] expected {} input channels in each of {} groups, as the weights have, got "
-                 "input {} and weights {}",
+                 "input {} and weights {}; channels are the last axis",
                  w.shape(-1), groups, to_string(x.shape()), to_string(w.shape()));
   PLIMSOLL_CHECK(w.shape()[0] % groups == 0, ValueError,
                  "[conv] expected output channels that {} groups divide, got {}", groups,
