@@ -1,6 +1,7 @@
 // Tiles of a single step that does not fit whole.
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include "plan/schedule.h"
 #include "plan/tile.h"
@@ -52,11 +53,34 @@ Nest NestShaper::single(StepId step, std::span<const int> axes, std::span<const 
   return nest;
 }
 
-// Any of the loops in order, and two unordered ones in both orders.
+// Of a program whose operands all lie in memory in the order of its axes, small ones apart.
+bool NestShaper::runs_through_memory(StepId s) const {
+  const Step& step = plan_.steps[s];
+  if (!step.program) return false;
+  for (uint32_t k = step.first_input; k < step.end; ++k) {
+    const Form& form = *plan_.operands[k].form;
+    if (plan_.values[plan_.operands[k].value].small) continue;
+    int64_t outer = std::numeric_limits<int64_t>::max();
+    for (size_t d = 0; d < form.shape.size(); ++d) {
+      if (form.shape[d] <= 1) continue;
+      const int64_t stride = form.layout.strides[d];
+      if (stride <= 0 || stride > outer) return false;
+      outer = stride;
+    }
+  }
+  return true;
+}
+
+// Any of the loops in order, and two unordered ones in both orders; for what runs through memory
+// the outermost ones.
 std::vector<std::vector<int>> NestShaper::choices_of_loops(StepId step) {
   const std::vector<int> axes = order_of_loops(step);
   const Tiling& tiling = tiling_of(plan_, step);
   std::vector<std::vector<int>> choices;
+  if (runs_through_memory(step)) {
+    for (size_t n = 1; n <= axes.size(); ++n) choices.emplace_back(axes.begin(), axes.begin() + n);
+    return choices;
+  }
   const size_t n = std::min(axes.size(), kMostLoops);
   for (uint32_t set = 1; set < 1u << n; ++set) {
     std::vector<int> some;
@@ -112,21 +136,23 @@ std::shared_ptr<Nest> NestShaper::fit_axes(StepId step, std::span<const int> axe
   std::array<int64_t, 2> tiles{};
   int64_t inner_extent = axes.size() > 1 ? tiling[axes[1]].extent : 1;
   int64_t inner_grain = axes.size() > 1 ? tiling[axes[1]].grain : 1;
+  auto with_outer = [&](int64_t grains) {
+    tiles[0] = std::min(grains * outer.grain, outer.extent);
+    return single(step, axes, std::span(tiles).first(axes.size()), fine);
+  };
   for (int64_t inner = inner_grain;; inner *= 2) {
     tiles[1] = std::min(multiple(inner, inner_grain), inner_extent);
     int64_t low = 0, high = (outer.extent + outer.grain - 1) / outer.grain;
+    if (with_outer(1).working_set() > budget) high = 0;
     while (low < high) {  // the most grains that fit
       int64_t middle = low + (high - low + 1) / 2;
-      tiles[0] = std::min(middle * outer.grain, outer.extent);
-      Nest nest = single(step, axes, std::span(tiles).first(axes.size()), fine);
-      if (nest.working_set() <= budget)
+      if (with_outer(middle).working_set() <= budget)
         low = middle;
       else
         high = middle - 1;
     }
     if (low > 0) {
-      tiles[0] = std::min(low * outer.grain, outer.extent);
-      Nest nest = single(step, axes, std::span(tiles).first(axes.size()), fine);
+      Nest nest = with_outer(low);
       if (!best || cost_of(nest) < cost_of(*best)) best = std::make_shared<Nest>(std::move(nest));
     }
     if (axes.size() == 1 || inner >= inner_extent) break;

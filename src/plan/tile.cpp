@@ -92,10 +92,10 @@ Form cut(const Plan& plan, const Nest& nest, size_t body, size_t operand,
 ByteRange held_range(const Plan& plan, const Nest& nest, size_t body, size_t operand,
                      std::span<const Window> windows) {
   const Step& step = plan.steps[nest.body[body]];
-  Form part = *plan.operands[step.first_input + operand].form;
-  if (num_elements(part.shape) == 0) return {};
-  SmallVector<int64_t, 6> begin(part.shape.size(), 0);
-  Shape length = part.shape;
+  const Form& form = *plan.operands[step.first_input + operand].form;
+  const Shape& shape = form.shape;
+  SmallVector<int64_t, 6> begin(shape.size(), 0);
+  Shape length = shape;
   for (size_t l = 0; l < windows.size(); ++l) {
     int axis = cut_axis(plan, nest, l, body, operand);
     if (axis < 0) continue;
@@ -103,21 +103,24 @@ ByteRange held_range(const Plan& plan, const Nest& nest, size_t body, size_t ope
     begin[axis] = windows[l].begin * scale;
     length[axis] = (windows[l].end - windows[l].begin) * scale;
   }
-  auto stride = [&](size_t d) { return std::abs(part.layout.strides[d]); };
-  // From the outermost in memory inwards.
-  SmallVector<int16_t, 6> axes;
-  for (size_t d = 0; d < part.shape.size(); ++d)
-    if (part.shape[d] > 1 && stride(d) != 0) axes.push_back(static_cast<int16_t>(d));
-  std::sort(axes.begin(), axes.end(), [&](int16_t a, int16_t b) { return stride(a) > stride(b); });
-  for (int16_t d : axes) {
-    part.layout.offset += begin[d] * part.layout.strides[d];
-    part.shape[d] = length[d];
-    if (length[d] > 1) break;
+  // The outermost axis in memory of which more than an index is left is the last to be narrowed.
+  int64_t innermost = 1;
+  for (size_t d = 0; d < shape.size(); ++d)
+    if (shape[d] > 1 && length[d] > 1)
+      innermost = std::max(innermost, std::abs(form.layout.strides[d]));
+  int64_t first = form.layout.offset, last = first;
+  for (size_t d = 0; d < shape.size(); ++d) {
+    const int64_t stride = form.layout.strides[d];
+    const bool narrowed = shape[d] > 1 && std::abs(stride) >= innermost;
+    const int64_t from = narrowed ? begin[d] * stride : 0;
+    const int64_t count = narrowed ? length[d] : shape[d];
+    if (count == 0) return {};
+    const int64_t reach = (count - 1) * stride;
+    first += from + std::min<int64_t>(reach, 0);
+    last += from + std::max<int64_t>(reach, 0);
   }
-  if (num_elements(part.shape) == 0) return {};
-  ElementSpan span = element_span(part.shape, part.layout);
-  size_t item = size_of(part.dtype);
-  return {static_cast<Bytes>(span.first) * item, static_cast<Bytes>(span.last + 1) * item};
+  const size_t item = size_of(form.dtype);
+  return {static_cast<Bytes>(first) * item, static_cast<Bytes>(last + 1) * item};
 }
 
 std::vector<Access> accesses(const Plan& plan, const Nest& nest) {

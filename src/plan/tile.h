@@ -94,6 +94,7 @@ class NestShaper {
   std::shared_ptr<Nest> fit_axes(StepId step, std::span<const int> axes, Bytes budget, bool fine);
   std::shared_ptr<Nest> grow(StepId step, std::span<const int> axes, Bytes budget, bool fine);
   std::vector<int> order_of_loops(StepId step);
+  bool runs_through_memory(StepId step) const;
   std::vector<std::vector<int>> choices_of_loops(StepId step);
   void align_outer(StepId step, std::span<const int> axes, Bytes budget, Nest& best);
   double seconds_of(StepId step, const Nest& nest, bool overlap) const;
