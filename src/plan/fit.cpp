@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <optional>
 
 #include "plan/schedule.h"
 #include "plan/tile.h"
@@ -20,7 +21,9 @@ std::vector<int64_t> grains_of(const Tiling& tiling, std::span<const int> axes) 
 // Bytes of I/O that a turn costs in bookkeeping, kernel start and seeks.
 constexpr double kTurnCost = 256 * 1024;
 constexpr int64_t kLargestStep = 4096;
-constexpr size_t kMostLoops = 5;  // whose choices are all looked at
+constexpr size_t kMostLoops = 5;         // whose choices are all looked at
+constexpr size_t kFewTurns = 1000;       // that the floor allows anyhow
+constexpr Bytes kLeastTurn = 16 * kKiB;  // that more of them move, where each byte moved once
 constexpr int kFewestTurns = 16;  // of a plain stream, so that reading, running, writing overlap
 
 double cost_of(const Nest& nest) {
@@ -116,15 +119,42 @@ std::vector<int> NestShaper::order_of_loops(StepId step) {
 
 Bytes NestShaper::least(StepId s) {
   Bytes best = working_set(plan_, plan_.steps[s]);
-  const Tiling& tiling = tiling_of(plan_, s);
-  // Tiles of single elements in many loops are many: they count only where they save much.
-  Bytes few = best;
+  Bytes few = best;  // many loops count only where they save much
   for (const std::vector<int>& some : choices_of_loops(s)) {
-    Bytes need = single(s, some, grains_of(tiling, some), true).working_set();
+    const Bytes enough = some.size() == 1 ? few : best;
+    const Bytes need = usable(s, some, enough).working_set();
     if (some.size() == 1) few = std::min(few, need);
     best = std::min(best, need);
   }
   return best < few - few / 8 ? best : few;
+}
+
+// The smallest tiles whose turns are not too many for what they move: single elements in many loops
+// would take hours where a little more memory makes them seconds. Ends where they need `enough`.
+Nest NestShaper::usable(StepId step, std::span<const int> axes, Bytes enough) {
+  const Tiling& tiling = tiling_of(plan_, step);
+  std::vector<int64_t> tiles = grains_of(tiling, axes);
+  Nest nest = single(step, axes, tiles, true);
+  Bytes once = 0;
+  for (const Access& access : accesses(plan_, {.body = {step}}))
+    once += plan_.values[access.value].nbytes;
+  const size_t most = kFewTurns + once / kLeastTurn;
+  while (num_turns(nest) > most && nest.working_set() < enough) {
+    std::optional<Nest> next;
+    size_t which = 0;
+    for (size_t l = 0; l < axes.size(); ++l) {
+      if (tiles[l] >= tiling[axes[l]].extent) continue;
+      std::vector<int64_t> more = tiles;
+      more[l] = std::min(2 * more[l], tiling[axes[l]].extent);
+      Nest larger = single(step, axes, more, true);
+      if (next && larger.working_set() >= next->working_set()) continue;
+      next = std::move(larger);
+      which = l;
+    }
+    tiles[which] = std::min(2 * tiles[which], tiling[axes[which]].extent);
+    nest = std::move(*next);
+  }
+  return nest;
 }
 
 // The largest outer tile for each of a few inner ones, by what it moves.

@@ -66,7 +66,7 @@ class NestShaper {
   std::shared_ptr<Nest> fit(StepId step, Bytes budget);
   /// All loops over their smallest tiles in fine extents; null where the step has none.
   std::shared_ptr<Nest> smallest(StepId step);
-  /// The least working set of the step: whole, or over its smallest tiles.
+  /// The least working set of the step: whole, or over its smallest tiles that are worth it.
   Bytes least(StepId step);
   /// Charge of a buffer for so many bytes while it is in use alone, with its extent table.
   Bytes charge_of(Bytes bytes) const;
@@ -80,6 +80,7 @@ class NestShaper {
   };
   bool has_fine() const;
   Nest single(StepId step, std::span<const int> axes, std::span<const int64_t> tiles, bool fine);
+  Nest usable(StepId step, std::span<const int> axes, Bytes enough);
   std::shared_ptr<Nest> search(StepId step, Bytes budget);
   std::shared_ptr<Nest> quickest(StepId step, Bytes budget, bool fine);
   Held held(const Nest& nest, const Access& access) const;

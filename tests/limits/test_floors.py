@@ -94,3 +94,27 @@ def test_a_training_step_needs_a_small_part_of_its_peak():
     _, step, fixed = step_of(outputs)
     assert step <= 0.05 * peak
     assert fixed <= 64 * MIB
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda a, i: a[i],
+        lambda a, i: mx.contiguous(a.T),
+        lambda a, i: mx.softmax(a, axis=0),
+        lambda a, i: a[:1000] @ a[1000:2000].T,
+    ],
+    ids=["take", "transpose", "softmax", "matmul"],
+)
+def test_rows_that_straddle_extents_run_at_the_floor_in_few_tiles(make):
+    a = mx.random.normal((5000, 999), key=mx.random.key(0))
+    i = mx.random.randint(0, 5000, (2000,), key=mx.random.key(1))
+    mx.eval(a, i)
+    want = np.array(make(a, i)).tobytes()
+    out = make(a, i)
+    floor, step, _ = step_of([out])
+    assert step <= 2 * MOST
+    with mx.memory_limit(floor):
+        mx.eval(out)
+    assert mx.last_evaluation().tiles <= 4000
+    assert np.array(out).tobytes() == want
