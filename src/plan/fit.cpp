@@ -74,8 +74,8 @@ bool NestShaper::runs_through_memory(StepId s) const {
   return true;
 }
 
-// Any of the loops in order, and two unordered ones in both orders; for what runs through memory
-// the outermost ones.
+// Any of the loops in order, few first, and two unordered ones in both orders; for what runs
+// through memory the outermost ones.
 std::vector<std::vector<int>> NestShaper::choices_of_loops(StepId step) {
   const std::vector<int> axes = order_of_loops(step);
   const Tiling& tiling = tiling_of(plan_, step);
@@ -93,6 +93,8 @@ std::vector<std::vector<int>> NestShaper::choices_of_loops(StepId step) {
     if (some.size() == 2 && !tiling[some[1]].ordered) choices.push_back({some[1], some[0]});
   }
   if (axes.size() > n) choices.push_back(axes);
+  std::stable_sort(choices.begin(), choices.end(),
+                   [](const auto& a, const auto& b) { return a.size() < b.size(); });
   return choices;
 }
 
@@ -252,10 +254,13 @@ std::shared_ptr<Nest> NestShaper::quickest(StepId step, Bytes budget, bool fine)
   Bytes once = 0;  // what moves where no byte moves twice
   Nest none{.body = {step}};
   for (const Access& access : accesses(plan_, none)) once += plan_.values[access.value].nbytes;
+  auto moves_least = [&] {
+    return best && best->read + best->written <= once && !splits_hairs(*best, pool_);
+  };
   // Half for the tile leaves the rest for what is under way, so that reading, running and writing
   // overlap; all of it moves fewer bytes.
   for (bool overlap : {true, false}) {
-    if (best && best->read + best->written <= once && !splits_hairs(*best, pool_)) break;
+    if (moves_least()) break;
     const Bytes part = overlap ? budget / 2 : budget;
     auto consider = [&](std::shared_ptr<Nest> nest) {
       if (!nest) return;
@@ -264,8 +269,12 @@ std::shared_ptr<Nest> NestShaper::quickest(StepId step, Bytes budget, bool fine)
       least = seconds;
       best = std::move(nest);
     };
-    for (const std::vector<int>& some : choices_of_loops(step))
-      consider(some.size() <= 2 ? fit_axes(step, some, part, fine) : grow(step, some, part, fine));
+    size_t loops = 1;
+    for (const std::vector<int>& some : choices_of_loops(step)) {
+      if (some.size() > loops && moves_least()) break;
+      loops = some.size();
+      consider(loops <= 2 ? fit_axes(step, some, part, fine) : grow(step, some, part, fine));
+    }
   }
   return best;
 }
