@@ -8,6 +8,7 @@
 #include <queue>
 
 #include "plan/schedule.h"
+#include "plan/tile.h"
 
 namespace plimsoll::plan {
 namespace {
@@ -120,10 +121,31 @@ void whole_values(const Plan& plan, const Unit& unit, std::vector<ValueId>& read
   }
 }
 
+namespace {
+
+// Turns that do not move an operand on pass all of it again: a product of one row at a time reads
+// the other matrix for each.
+double nest_step_seconds(const Plan& plan, const Nest& nest, size_t body, const Costs& costs) {
+  const Step& step = plan.steps[nest.body[body]];
+  auto again = static_cast<double>(step.traffic);
+  for (uint32_t k = 0; k < step.end - step.first_input; ++k) {
+    double turns = 1;
+    for (size_t l = 0; l < nest.loops.size(); ++l)
+      if (cut_axis(plan, nest, l, body, k) < 0) turns *= static_cast<double>(nest.loops[l].trips());
+    const Form& form = *plan.operands[step.first_input + k].form;
+    again += (turns - 1) * static_cast<double>(num_elements(form.shape)) *
+             static_cast<double>(size_of(form.dtype));
+  }
+  return std::max(step_seconds(step, costs), again / costs.memory_bandwidth);
+}
+
+}  // namespace
+
 double unit_seconds(const Plan& plan, const Unit& unit, const Costs& costs) {
+  if (!unit.nest) return step_seconds(plan.steps[unit.step], costs);
   double compute = 0;
-  for (StepId s : unit.body()) compute += step_seconds(plan.steps[s], costs);
-  if (!unit.nest) return compute;
+  for (size_t b = 0; b < unit.nest->body.size(); ++b)
+    compute += nest_step_seconds(plan, *unit.nest, b, costs);
   double turns = 1;
   for (const Loop& loop : unit.nest->loops) turns *= static_cast<double>(loop.trips());
   double io = static_cast<double>(unit.nest->read) / costs.read_bandwidth +

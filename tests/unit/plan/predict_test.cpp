@@ -3,6 +3,7 @@
 #include "plan/build.h"
 #include "plan/evict.h"
 #include "plan/schedule.h"
+#include "plan/tile.h"
 #include "tests/unit/plan/graphs.h"
 
 namespace plimsoll::plan {
@@ -43,6 +44,20 @@ struct Predict : testing::Test {
   double seconds(Bytes room = kRoom) {
     predict(plan, schedule, room, slow());
     return schedule.seconds;
+  }
+  /// The first product, whose second matrix no turn cuts.
+  std::shared_ptr<Nest> eight_rows_at_a_time() {
+    const Tiling& tiling = tiling_of(plan, 0);
+    size_t rows = 0;
+    while (tiling[rows].input_axis[0] < 0 || tiling[rows].input_axis[1] >= 0) ++rows;
+    auto nest = std::make_shared<Nest>();
+    nest->body = {0};
+    Loop& loop = nest->loops.emplace_back();
+    loop.extent = 64;
+    loop.tile = 8;
+    loop.axis.push_back(static_cast<int16_t>(rows));
+    loop.scale.push_back(1);
+    return nest;
   }
   size_t place_of_load() const {
     return static_cast<size_t>(
@@ -136,13 +151,20 @@ TEST_F(Predict, the_peak_is_where_most_is_in_use) {
 }
 
 TEST_F(Predict, turns_of_a_nest_overlap_what_they_move) {
-  auto nest = std::make_shared<Nest>();
-  nest->body = {0};
-  nest->loops.push_back({.extent = 64, .tile = 8, .ordered = false, .axis = {}, .scale = {}});
+  std::shared_ptr<Nest> nest = eight_rows_at_a_time();
   nest->read = 4 * kSquare;
   Unit unit{0, nest};
   // Computing: a second, and one a turn; reading: four; the shorter one is hidden but for a turn.
   EXPECT_DOUBLE_EQ(unit_seconds(plan, unit, slow()), 4 + 1.0 / 8 + 8);
+}
+
+TEST_F(Predict, turns_pass_all_of_what_they_do_not_cut_again) {
+  Costs costs = slow();
+  costs.step_overhead = 0;
+  costs.memory_bandwidth = static_cast<double>(kSquare);
+  EXPECT_DOUBLE_EQ(unit_seconds(plan, {0, nullptr}, costs), 3);
+  // Each of the eight turns reads the second matrix.
+  EXPECT_DOUBLE_EQ(unit_seconds(plan, {0, eight_rows_at_a_time()}, costs), 3 + 7);
 }
 
 }  // namespace
