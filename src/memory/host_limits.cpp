@@ -202,6 +202,16 @@ Bytes available_now(const HostPaths& paths) {
   return least;
 }
 
+Bytes MachineRoom::room(Bytes used, std::chrono::milliseconds age) {
+  const auto now = std::chrono::steady_clock::now();
+  if (!room_ || now - read_ > age) {
+    const Bytes available = available_now(paths_);
+    room_ = used + available - std::min(available, kMargin);
+    read_ = now;
+  }
+  return std::max(used, *room_);
+}
+
 ProcessMemory process_memory() {
   ProcessMemory memory;
   auto status = platform::read_text_file("/proc/self/status");

@@ -1,9 +1,11 @@
 // How much memory this process may have: RAM, cgroups v1 and v2, rlimits.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -35,6 +37,22 @@ HostLimits read_host_limits(const HostPaths& paths = {});
 /// What could be taken now: the least of MemAvailable and, for each cgroup on the path,
 /// max − current + inactive_file.
 Bytes available_now(const HostPaths& paths = {});
+
+/// What the machine leaves to one that has memory already. Reading it takes a tenth of a
+/// millisecond, so a reading is kept for a while; not for several threads at once.
+class MachineRoom {
+ public:
+  explicit MachineRoom(HostPaths paths = {}) : paths_(std::move(paths)) {}
+  /// What may be in use at most: `used`, and what is available beside it less a margin for what the
+  /// process takes without asking. The reading is at most `age` old.
+  Bytes room(Bytes used, std::chrono::milliseconds age);
+
+ private:
+  static constexpr Bytes kMargin = 16 * kMiB;
+  const HostPaths paths_;
+  std::chrono::steady_clock::time_point read_;
+  std::optional<Bytes> room_;
+};
 
 /// Resident set of this process, of which anonymous; for reports and tests.
 struct ProcessMemory {

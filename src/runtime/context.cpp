@@ -36,6 +36,10 @@ std::optional<Bytes> bytes_in_environment(const char* name) {
   }
 }
 
+// How long a reading of what the machine has left holds, but for large growth.
+constexpr std::chrono::milliseconds kReading{100};
+constexpr Bytes kUnnoticed = 16 * kMiB;
+
 Bytes process_margin(Bytes limit) { return std::max<Bytes>(16 * kMiB, limit / 100); }
 
 template <typename F>
@@ -201,16 +205,23 @@ Context::Limits Context::limits() const {
   return all;
 }
 
-// Puts the calling thread's limit in force.
+// Puts the calling thread's limit in force, or what the machine has left where that is less.
 Context::Limits Context::admit() {
   Limits mine = limits();
+  mine.machine = machine_.room(ledger_.used(), kReading);
+  mine.cap = std::min(mine.cap, mine.machine);
+  if (mine.machine < mine.limit) {
+    mine.limit = mine.machine;
+    mine.besides = 0;
+  }
   ledger_.set_limit(mine.limit);
   evict_to(mine.limit);
   return mine;
 }
 
 // As admit, for a request that the process's own growth may have left no room for.
-void Context::admit_request() {
+void Context::admit_request(Bytes growth) {
+  if (growth > kUnnoticed) machine_.room(ledger_.used(), {});
   if (const Limits mine = admit(); mine.limit == 0 && mine.besides > 0) {
     throw OutOfMemory(fmt::format(
         "[allocate] expected room beside the interpreter and its libraries, got none: they take {} "
@@ -249,11 +260,14 @@ void Context::close_scope(uint64_t id) {
   ledger_.set_limit(limits().limit);
 }
 
-void Context::refuse(const plan::Plan& plan, Bytes besides) {
+void Context::refuse(const plan::Plan& plan, const Limits& limits) {
+  const Bytes besides = limits.besides;
   const plan::Step& step = plan.steps[plan.floor_step];
   std::string what = plan::describe(plan, step);
   Bytes fixed = plan.fixed + plan.slabs;
-  MemoryLimitError error(explain_refusal(plan, besides));
+  // A guideline is refused where not even its floor fits into the machine.
+  const bool machine = limits.cap == limits.machine;
+  MemoryLimitError error(explain_refusal(plan, {besides, machine ? limits.machine : 0}));
   error.limit = plan.limit + besides;
   error.required = error.floor = plan.floor + besides;
   error.operation = what;
@@ -316,11 +330,17 @@ void Context::evaluate(std::span<const array> outputs, std::span<const plan::Sin
   auto lock = enter();
   used_ = true;
   auto begin = std::chrono::steady_clock::now();
-  const Limits mine = admit();
+  Limits mine = admit();
+  plan::Plan plan = planner_->plan(outputs, mine.limit, sinks);
+  if (const Bytes used = ledger_.used();
+      plan.peak > used + kUnnoticed && machine_.room(used, {}) < plan.peak) {
+    plan = {};
+    mine = admit();
+    plan = planner_->plan(outputs, mine.limit, sinks);
+  }
   const Bytes limit = mine.limit;
-  plan::Plan plan = planner_->plan(outputs, limit, sinks);
   if (plan.floor > limit) {
-    if (mine.strict || plan.floor > mine.cap) refuse(plan, mine.besides);
+    if (mine.strict || plan.floor > mine.cap) refuse(plan, mine);
     std::string what = plan::describe(plan, plan.steps[plan.floor_step]);
     warn(what, fmt::format("[eval] the limit of {} was raised to {} for this evaluation, the "
                            "least that {} needs",
@@ -395,7 +415,7 @@ void Context::async_eval(std::span<const array> outputs) { eval(outputs); }
 memory::BufferRef Context::allocate(size_t bytes) {
   auto lock = enter();
   used_ = true;
-  admit_request();
+  admit_request(bytes);
   plan::Plan empty;
   EvaluationReport report;
   Machine machine{*backend_, *pool_, *store_, {}, interrupt_poll_};

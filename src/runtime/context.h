@@ -78,6 +78,7 @@ class Context final : public graph::Evaluator {
     bool strict;    // whether what needs more is refused
     Bytes cap;      // what not even a guideline passes
     Bytes besides;  // where a process limit decides: what it must hold beside the engine's bytes
+    Bytes machine = memory::Ledger::kNoLimit;  // what it leaves to the engine, where that was asked
   };
   Limits limits() const;
   /// A limit for the calling thread until close_scope(), from any thread and in any order.
@@ -106,12 +107,12 @@ class Context final : public graph::Evaluator {
   void set_process_limit(Bytes limit);
   Bytes room_in_process() const;
   Limits admit();
-  void admit_request();
+  void admit_request(Bytes growth = 0);
   void evaluate(std::span<const array> outputs, std::span<const plan::Sink> sinks,
                 std::vector<const memory::FileSink*>* filled = nullptr);
   void run(plan::Plan& plan, EvaluationReport& report);
   void write_out(const array& a, memory::FileSink& sink);
-  [[noreturn]] void refuse(const plan::Plan& plan, Bytes besides);
+  [[noreturn]] void refuse(const plan::Plan& plan, const Limits& limits);
   void evict_to(Bytes limit);
   void make_resident(const memory::BufferRef& buffer);
   void make_room(Bytes bytes);
@@ -125,6 +126,7 @@ class Context final : public graph::Evaluator {
   std::unique_ptr<device::Backend> backend_;
   std::unique_ptr<plan::Planner> planner_;
   std::string limit_source_;
+  memory::MachineRoom machine_;
   Bytes process_baseline_ = 0;
   std::optional<Bytes> process_limit_;
   std::atomic<Bytes> wanted_limit_{0};  // of the engine, as set; a process limit can leave less

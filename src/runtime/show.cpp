@@ -151,7 +151,7 @@ std::string in_groups(Bytes bytes) {
 
 }  // namespace
 
-std::string explain_refusal(const plan::Plan& p, Bytes besides) {
+std::string explain_refusal(const plan::Plan& p, const LimitCause& cause) {
   const plan::Step& step = p.steps[p.floor_step];
   Bytes fixed = p.fixed + p.slabs;
   Bytes inputs = 0, outputs = 0;
@@ -168,13 +168,21 @@ std::string explain_refusal(const plan::Plan& p, Bytes besides) {
                 "input {} + output {} + workspace {}; {}", format_bytes(inputs),
                 format_bytes(outputs), format_bytes(step.scratch),
                 tiles ? "in tiles it would need hardly less" : "this operation cannot be tiled");
-  const Bytes required = p.floor + besides;
-  std::string limit = besides == 0 ? fmt::format("the limit is {}", format_bytes(p.limit))
-                                   : fmt::format(
-                                         "the process limit of {} leaves {} beside the {} that the "
-                                         "process has in use",
-                                         format_bytes(p.limit + besides), format_bytes(p.limit),
-                                         format_bytes(besides));
+  const Bytes required = p.floor + cause.besides;
+  std::string limit = fmt::format("the limit is {}", format_bytes(p.limit));
+  std::string last = fmt::format("The smallest limit that works is {} ({} bytes).",
+                                 format_bytes(required), in_groups(required));
+  if (cause.machine > 0) {
+    limit = fmt::format("the machine has room for {} now", format_bytes(cause.machine));
+    last = fmt::format(
+        "It works where that is {} ({} bytes): end other programs, let go of what this one holds "
+        "besides, or give its container more.",
+        format_bytes(required), in_groups(required));
+  } else if (cause.besides > 0) {
+    limit = fmt::format(
+        "the process limit of {} leaves {} beside the {} that the process has in use",
+        format_bytes(p.limit + cause.besides), format_bytes(p.limit), format_bytes(cause.besides));
+  }
   return fmt::format(
       "this evaluation needs {} and {}.\n"
       "  largest step   {}\n"
@@ -182,9 +190,9 @@ std::string explain_refusal(const plan::Plan& p, Bytes besides) {
       "  fixed {} · pinned by you {}\n"
       "  no help from   reordering, streaming, recomputation, spilling: they cannot lower one "
       "step\n"
-      "  The smallest limit that works is {} ({} bytes).",
+      "  {}",
       format_bytes(p.floor), limit, plan::describe(p, step), parts, format_bytes(fixed),
-      format_bytes(p.pinned), format_bytes(required), in_groups(required));
+      format_bytes(p.pinned), last);
 }
 
 }  // namespace plimsoll::runtime

@@ -68,3 +68,38 @@ def test_a_cgroup_with_no_room_past_that_ends_no_evaluation_and_changes_no_bit(c
 
     found = witness("17", str(cgroup), preexec_fn=enter)
     assert all(f["same"] for f in found)
+
+
+BESIDE = """
+import numpy as np
+import plimsoll.core as mx
+
+beside = np.ones(60_000_000, np.uint8)
+x, w = mx.random.normal((3000, 3000)), mx.random.normal((3000, 3000))
+mx.eval(x, w)
+mx.eval(mx.softmax(x @ w, axis=-1))
+print("stage", mx.last_evaluation().stage)
+mx.set_memory_limit("50MB")
+try:
+    mx.eval(mx.linalg.inv(mx.ones((4000, 4000)) + 5000 * mx.eye(4000)))
+except mx.MemoryLimitError as e:
+    print(str(e).splitlines()[0])
+print(mx.array_equal(x, x + 0).item())
+"""
+
+
+def test_no_evaluation_asks_for_more_than_its_cgroup_has_left(cgroup):
+    """By default and as a guideline, beside 60 MB that are not the engine's."""
+    name = "memory.max" if (cgroup / "memory.max").exists() else "memory.limit_in_bytes"
+    (cgroup / name).write_text(str(150 * 2**20))
+    result = subprocess.run(
+        [sys.executable, "-c", BESIDE],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(plimsoll.__file__).parents[1])},
+        preexec_fn=lambda: (cgroup / "cgroup.procs").write_text(str(os.getpid())),
+    )  # fmt: skip
+    assert result.returncode == 0, f"exit status {result.returncode}\n{result.stderr[-2000:]}"
+    stage, refusal, same = result.stdout.splitlines()
+    assert stage in ("stage evict", "stage tile", "stage stream")
+    assert "the machine has room for" in refusal
+    assert same == "True"

@@ -117,6 +117,17 @@ TEST(HostLimits, RaisesWithoutProc) {
   EXPECT_THROW(read_host_limits(nowhere), IoError);
 }
 
+TEST(HostLimits, RoomIsWhatIsUsedAndWhatIsLeftLessAMargin) {
+  using std::chrono::milliseconds;
+  FakeHost host;
+  MachineRoom machine(host.paths());
+  const Bytes left = 8000000 * kKiB - 16 * kMiB;
+  EXPECT_EQ(machine.room(1 * kGiB, milliseconds(100)), 1 * kGiB + left);
+  host.write("/proc/meminfo", "MemTotal: 16000000 kB\nMemAvailable: 1000 kB\n");
+  EXPECT_EQ(machine.room(2 * kGiB, std::chrono::hours(1)), 1 * kGiB + left);  // a reading is kept
+  EXPECT_EQ(machine.room(2 * kGiB, milliseconds(-1)), 2 * kGiB);  // never less than is used
+}
+
 TEST(HostLimits, ReadsThisMachine) {
   auto limits = read_host_limits();
   EXPECT_GT(limits.physical, 64 * kMiB);
