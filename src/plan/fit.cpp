@@ -159,6 +159,19 @@ Nest NestShaper::usable(StepId step, std::span<const int> axes, Bytes enough) {
   return nest;
 }
 
+// What least() counts, where a search from the smallest tiles on finds nothing: larger tiles can
+// need less.
+std::shared_ptr<Nest> NestShaper::quickest_usable(StepId step, Bytes budget) {
+  std::shared_ptr<Nest> best;
+  for (const std::vector<int>& some : choices_of_loops(step)) {
+    Nest nest = usable(step, some, memory::Ledger::kNoLimit);
+    if (nest.working_set() > budget) continue;
+    if (!best || seconds_of(step, nest, false) < seconds_of(step, *best, false))
+      best = std::make_shared<Nest>(std::move(nest));
+  }
+  return best;
+}
+
 // The largest outer tile for each of a few inner ones, by what it moves.
 std::shared_ptr<Nest> NestShaper::fit_axes(StepId step, std::span<const int> axes, Bytes budget,
                                            bool fine) {
@@ -306,6 +319,7 @@ std::shared_ptr<Nest> NestShaper::search(StepId step, Bytes budget) {
         best && fine && 2 * seconds_of(step, *fine, false) < seconds_of(step, *best, false);
     if (!best || slow) best = std::move(fine);
   }
+  if (!best) best = quickest_usable(step, budget);
   if (!best) return nullptr;
   if (best->loops.size() == 1 && best->loops[0].trips() < kFewestTurns) {
     Loop& loop = best->loops[0];

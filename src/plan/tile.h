@@ -81,6 +81,7 @@ class NestShaper {
   bool has_fine() const;
   Nest single(StepId step, std::span<const int> axes, std::span<const int64_t> tiles, bool fine);
   Nest usable(StepId step, std::span<const int> axes, Bytes enough);
+  std::shared_ptr<Nest> quickest_usable(StepId step, Bytes budget);
   std::shared_ptr<Nest> search(StepId step, Bytes budget);
   std::shared_ptr<Nest> quickest(StepId step, Bytes budget, bool fine);
   Held held(const Nest& nest, const Access& access) const;

@@ -118,3 +118,17 @@ def test_rows_that_straddle_extents_run_at_the_floor_in_few_tiles(make):
         mx.eval(out)
     assert mx.last_evaluation().tiles <= 4000
     assert np.array(out).tobytes() == want
+
+
+@pytest.mark.parametrize("rows", [513, 1024, 1500, 2000])
+def test_there_is_a_plan_at_the_floor_in_whole_extents(rows):
+    """And none a page below, whatever the tiles that make it."""
+    a = mx.ones((rows, rows))
+    indices = mx.arange(rows)[::-1]
+    mx.eval(a, indices)
+    for y in (a @ a, a @ a.T, mx.contiguous(a.T), mx.take(a, indices, axis=1), a[indices] + a.T):
+        floor = mx.memory_plan(y, limit=1 << 40).floor
+        floor = mx.memory_plan(y, limit=floor).floor
+        assert mx.memory_plan(y, limit=floor).stage != "refused"
+        assert mx.memory_plan(y, limit=floor + (1 << 16)).stage != "refused"
+        assert mx.memory_plan(y, limit=floor - 4096).stage == "refused"
