@@ -39,6 +39,7 @@ def values(report, what):
     return [step[what] for step in report["steps"]]
 
 
+@pytest.mark.plenty("an example in its smallest tiles takes minutes", "smallest-tiles")
 def test_char_lm_learns_on_plimsoll_as_on_mlx(tmp_path):
     pytest.importorskip("mlx.core")
     ours = values(train(tmp_path, TINY, *RUN), "loss")
@@ -83,6 +84,7 @@ def example(name, *settings, env=None):
     return result.stdout.splitlines()
 
 
+@pytest.mark.plenty("an example in its smallest tiles takes minutes", "smallest-tiles")
 @pytest.mark.parametrize(("model", "limit"), [("mlp", "2.2MB"), ("cnn", "5MB")])
 def test_digits_learns_the_same_under_a_limit(model, limit):
     pytest.importorskip("sklearn")
@@ -95,6 +97,7 @@ def test_digits_learns_the_same_under_a_limit(model, limit):
     assert peaks[0] <= float(limit.removesuffix("MB")) < peaks[1]
 
 
+@pytest.mark.plenty("an example in its smallest tiles takes minutes", "smallest-tiles")
 def test_pca_and_k_means_find_what_is_hidden(tmp_path):
     settings = ["--size", "32MB", "--memory-limit", "16MB", "--folder", str(tmp_path)]
     components, _, clusters, cost = example("pca_kmeans.py", *settings)
