@@ -69,10 +69,22 @@ def steps_are_right(steps: list[tuple[int, ...]], count: int) -> None:
     assert count == 1, steps
 
 
+def refuse_zero_diagonals(term: str, shape: tuple[int, ...]) -> None:
+    """NumPy 2.4 takes the diagonal of 0 by n elements for n elements."""
+    first, _, last = term.partition("...")
+    lengths: dict[str, int] = {}
+    pairs = [*zip(first, shape, strict=False), *zip(last[::-1], shape[::-1], strict=False)]
+    for letter, n in pairs:
+        if lengths.setdefault(letter, n) != n and 0 in (n, lengths[letter]):
+            raise ValueError(f"{letter} has two lengths")
+
+
 def numpy_einsum(text: str, arrays: list[np.ndarray]) -> np.ndarray:
     """As in MLX, broadcast axes may be summed, too, and spaces may be anywhere."""
     text = text.replace(" ", "").replace("\0", "0")  # NumPy stops there
     before, arrow, out = text.partition("->")
+    for term, array in zip(before.split(","), arrays, strict=False):
+        refuse_zero_diagonals(term, array.shape)
     if not arrow or "..." in out or "..." not in before:
         return np.einsum(text, *arrays)
     value = np.einsum(f"{before}->...{out}", *arrays)
