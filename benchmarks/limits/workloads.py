@@ -143,6 +143,23 @@ def short_axes(scale: float = 1.0, names: list[str] | None = None) -> dict:
     return {name: under(x.nbytes // 2, ops[name]) for name in names or ops}
 
 
+def long_sorts(scale: float = 1.0, rounds: int = 3) -> dict:
+    """sort and argsort of arrays four times the limit: selected tile by tile, in many passes."""
+    x = normal((int(16 * MB * scale),), 1, 1000)
+    found = {}
+    for dtype in (mx.float32, mx.int32, mx.bfloat16):
+        a = mx.array(x).astype(dtype)
+        mx.eval(a)
+        for op in (mx.sort, mx.argsort):
+            name = f"{op.__name__} {str(dtype).rpartition('.')[2]}"
+            found[name] = under(a.nbytes // 4, lambda a=a, op=op: [op(a).view(mx.uint8)], rounds)
+        del a
+    found["of a product"] = under(
+        x.nbytes // 4, lambda: [mx.argsort(x * 3), mx.exp(mx.sort(x * -0.001))], rounds
+    )
+    return found
+
+
 def cross_entropy(scale: float = 1.0) -> dict:
     """Cross-entropy and its gradient where the logits alone are twice the limit."""
     n, d, v = int(1024 * scale), 64, int(16384 * scale)
@@ -267,8 +284,8 @@ def just_enough(scale: float = 1.0, rounds: int = 21) -> dict:
 ALL = {
     f.__name__: f
     for f in (
-        passes_in_one, passes_in_many, matmul, gram, short_axes, cross_entropy, many_casts,
-        cast_chain, random_sum, many_outputs, training, just_enough,
+        passes_in_one, passes_in_many, matmul, gram, short_axes, long_sorts, cross_entropy,
+        many_casts, cast_chain, random_sum, many_outputs, training, just_enough,
     )
 }  # fmt: skip
 

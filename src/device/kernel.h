@@ -42,8 +42,11 @@ struct KernelRow {
   void (*run)(const KernelArgs&) = nullptr;
   /// Bytes of scratch that one call over this (part of a) problem needs; null: none.
   size_t (*workspace)(const OpInstance&) = nullptr;
-  /// Bytes of state kept across the turns of ordered loops over the whole problem; null: none.
+  /// Bytes of state kept across the turns of ordered loops over the whole problem (or over a tile
+  /// of it along axes that repeat); null: none.
   size_t (*carry)(const OpInstance&) = nullptr;
+  /// No carry is needed where no ordered axis is cut.
+  bool carry_only_cut = false;
   /// Bit i: input i may have any strides. Other inputs are made row-contiguous by the planner.
   uint32_t strided_inputs = 0;
   /// Bit i: output 0 may be the very bytes of input i (same shape, dtype and row-contiguous).

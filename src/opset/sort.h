@@ -23,7 +23,11 @@ struct SortAttrs : Attrs<SortAttrs> {
   auto fields() const { return std::tie(axis); }
 };
 
-/// Every axis but the sorted one, unordered. For sort and argsort.
+/// Cuts along the sorted axis are at multiples of this.
+inline constexpr int64_t kSortGrain = 1024;
+
+/// Every axis but the sorted one, unordered; then the sorted one twice: of the output, each tile of
+/// which is selected in a pass over the input, and of the input. For sort and argsort.
 Tiling sort_tiling(const OpInstance& op);
 
 }  // namespace plimsoll

@@ -2,6 +2,7 @@
 // each operand one turn needs.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -34,6 +35,11 @@ struct TileAxis {
   bool ordered = false;
   SmallVector<int8_t, 6> input_axis;   // axis of each input that the loop cuts, or kWhole
   SmallVector<int8_t, 2> output_axis;  // axis of each output, or kWhole
+  /// Each turn passes over all inputs again to make its part of the outputs, as a sort does.
+  bool repeats() const {
+    return ordered && std::all_of(input_axis.begin(), input_axis.end(),
+                                  [](int8_t axis) { return axis == kWhole; });
+  }
 };
 
 /// Loops that may be nested in any order; unordered ones go outside ordered ones. Bits must not

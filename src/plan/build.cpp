@@ -537,7 +537,7 @@ class Builder::Pass {
     step.attrs = node->attrs.get();
     step.row = &row;
     step.workspace = row.workspace ? row.workspace(instance) : 0;
-    step.carry = row.carry ? row.carry(instance) : 0;
+    step.carry = row.carry && !row.carry_only_cut ? row.carry(instance) : 0;
     step.flops =
         def.flops ? def.flops(instance) : static_cast<double>(num_elements(out_specs[0].shape));
     step.can_fail = row.can_fail;

@@ -101,7 +101,9 @@ std::vector<std::vector<int>> NestShaper::choices_of_loops(StepId step) {
 // In core, with the bytes that move beside it or, where there is no room for that, after it.
 double NestShaper::seconds_of(StepId step, const Nest& nest, bool overlap) const {
   const auto turns = static_cast<double>(num_turns(nest));
-  const double compute = step_seconds(plan_.steps[step], costs_);
+  double compute = step_seconds(plan_.steps[step], costs_);
+  for (const Loop& loop : nest.loops)
+    if (plan_.tilings[step][loop.axis[0]].repeats()) compute *= static_cast<double>(loop.trips());
   const double io = static_cast<double>(nest.read) / costs_.read_bandwidth +
                     static_cast<double>(nest.written) / costs_.write_bandwidth +
                     turns * kTurnCost / costs_.read_bandwidth;

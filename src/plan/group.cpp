@@ -120,6 +120,7 @@ class Growth {
     if (!reads(s, Marks::kInside | Marks::kSource) || reads(s, Marks::kAfter)) return false;
     const Tiling& tiling = tiling_of(plan_, s);
     for (size_t a = 0; a < tiling.size(); ++a) {
+      if (tiling[a].repeats()) continue;
       int64_t common = std::gcd(extent_, tiling[a].extent);
       if (common <= 1 || (common != extent_ && common != tiling[a].extent)) continue;
       if (!cuts_alike(s, static_cast<int>(a), common)) continue;
@@ -312,7 +313,7 @@ class Grouping {
     std::shared_ptr<Nest> best;
     Bytes most = 0;
     for (size_t a = 0; a < axes; ++a) {
-      if (plan_.tilings[seed][a].extent <= 1) continue;
+      if (plan_.tilings[seed][a].extent <= 1 || plan_.tilings[seed][a].repeats()) continue;
       Growth growth(plan_, taken_, marks_);
       if (!growth.grow(seed, static_cast<int>(a))) continue;
       std::shared_ptr<Nest> nest = fit(growth);

@@ -279,11 +279,18 @@ Bytes NestShaper::workspace_of(const Nest& nest, size_t body, std::vector<Window
   const Step& step = plan_.steps[nest.body[body]];
   if (step.program) return carry ? 0 : step.workspace;
   if (carry ? !step.row->carry : !step.row->workspace) return 0;
-  if (carry)  // kept over all turns of the ordered loops
-    for (size_t l = 0; l < windows.size(); ++l)
-      if (nest.loops[l].axis[body] >= 0 &&
-          plan_.tilings[nest.body[body]][nest.loops[l].axis[body]].ordered)
-        windows[l] = {0, nest.loops[l].extent};
+  if (carry) {  // kept over all turns of the ordered loops
+    bool turns = false;
+    for (size_t l = 0; l < windows.size(); ++l) {
+      const Loop& loop = nest.loops[l];
+      if (loop.axis[body] < 0) continue;
+      const TileAxis& axis = plan_.tilings[nest.body[body]][loop.axis[body]];
+      if (!axis.ordered) continue;
+      turns |= loop.trips() > 1;
+      if (!axis.repeats()) windows[l] = {0, loop.extent};
+    }
+    if (!turns && step.row->carry_only_cut) return 0;
+  }
   std::vector<TensorSpec> in, out;
   size_t inputs = step.first_output - step.first_input;
   for (size_t k = 0; k < step.end - step.first_input; ++k) {

@@ -51,6 +51,17 @@ def test_short_axes_of_arrays_past_the_limit(op):
     assert found["written"] == 0
 
 
+def test_sorts_of_arrays_four_times_the_limit():
+    found = workloads.long_sorts(0.125, rounds=1)
+    assert len(found) == 7
+    for name, one in found.items():
+        kept(one)
+        assert one["stage"] == "tile"
+        size = 2 * workloads.MB * (2 if name.endswith("bfloat16") else 4)
+        assert one["limit"] <= size // 4 + workloads.MB
+        assert one["loaded"] > size  # more passes than one
+
+
 def test_cross_entropy_whose_logits_pass_the_limit():
     kept(workloads.cross_entropy(0.5))
 

@@ -39,7 +39,7 @@ TEST_F(PlannerStages, a_refusal_names_the_step_that_is_too_large) {
   EXPECT_TRUE(plan.actions.empty());
   EXPECT_GT(plan.floor, plan.limit);
   ASSERT_NE(plan.floor_step, kNone);
-  EXPECT_STREQ(plan.steps[plan.floor_step].def->name, "sort");
+  EXPECT_STREQ(plan.steps[plan.floor_step].def->name, "cumsum");
 }
 
 TEST_F(PlannerStages, smaller_programs_are_tried_where_large_ones_do_not_fit) {

@@ -162,7 +162,7 @@ TEST_F(ContextTest, a_refusal_says_what_is_needed_and_runs_nothing) {
   } catch (const MemoryLimitError& e) {
     EXPECT_EQ(e.limit, floor - kPage);
     EXPECT_EQ(e.required, e.floor);
-    EXPECT_EQ(e.operation, "sort float32[1, 16384]");
+    EXPECT_EQ(e.operation, "cumsum float32[1, 16384]");
     size_t sum = 0;
     for (auto& [part, bytes] : e.breakdown) sum += bytes;
     EXPECT_EQ(sum, e.floor);

@@ -92,8 +92,59 @@ TEST(Sort, SharesOneLongRowOutOverThreads) {
     HostArray a = random_values(dtype, {300001}, 4);
     check(a, 0, false);
     const SortAttrs attrs(0);
-    for (const char* op : {"sort", "argsort"})
-      expect_cuts_and_threads_keep_bits(sort_call(op, a, attrs));
+    for (const char* op : {"sort", "argsort"}) {
+      const Call call = sort_call(op, a, attrs);
+      const auto want = run_whole(call);
+      for (int threads : {1, 3, 8}) expect_same_bits(run_whole(call, threads), want, op);
+      expect_same_bits(run_cut(call, {{0, 100 << 10}}, false), want, op);
+      expect_same_bits(run_cut(call, {{1, 100 << 10}}, false), want, op);
+      expect_same_bits(run_cut(call, {{0, 270 << 10}, {1, 30 << 10}}, true), want, op);
+    }
+  }
+}
+
+// Few different values, so that tiles end among equal ones; NaNs with many bits.
+HostArray repeated(Dtype dtype, Shape shape, uint32_t seed) {
+  HostArray a = random_ints(dtype, std::move(shape), 0, 1, seed);
+  std::mt19937 rng(seed);
+  for (int64_t i = 0; is_inexact(dtype) && i < a.count(); ++i) {
+    if (rng() % 3) continue;
+    a.set(i, {NAN, dtype == Dtype::kComplex64 ? static_cast<double>(rng() % 3) : 0});
+    // The last byte of a NaN's first part has its sign.
+    const size_t part = size_of(dtype) / (dtype == Dtype::kComplex64 ? 2 : 1);
+    a.bytes[static_cast<size_t>(i) * size_of(dtype) + part - 1] ^= std::byte(rng() % 2 << 7);
+  }
+  return a;
+}
+
+TEST(Sort, SelectsTilesOfTheSortedAxis) {
+  for (Dtype dtype : device::kAllDtypes) {
+    for (auto [shape, axis] : {std::pair{Shape{5000}, 0}, {Shape{3, 2500}, 1}, {Shape{2500, 3}, 0}})
+      for (HostArray a : {random_values(dtype, shape, 5), repeated(dtype, shape, 6)}) {
+        const SortAttrs attrs(axis);
+        for (const char* op : {"sort", "argsort"}) {
+          const Call call = sort_call(op, a, attrs);
+          expect_cuts_and_threads_keep_bits(call);
+          const auto want = run_whole(call);
+          const int kept = static_cast<int>(shape.size()) - 1;
+          for (int64_t out : {1024, 2048, 4096, 5120})
+            for (int64_t in : {1024, 2048, 5120})
+              expect_same_bits(run_cut(call, {{kept, out}, {kept + 1, in}}, out == in), want,
+                               std::string(op) + " of " + std::string(name_of(dtype)));
+        }
+      }
+  }
+}
+
+TEST(Sort, SelectsFromRowsInEveryOrder) {
+  for (int order = 0; order < 3; ++order) {
+    HostArray a(Dtype::kInt32, {20000});
+    for (int i = 0; i < 20000; ++i) a.data<int32_t>()[i] = order == 0 ? i : order == 1 ? -i : i / 9;
+    const SortAttrs attrs(0);
+    for (const char* op : {"sort", "argsort"}) {
+      const Call call = sort_call(op, a, attrs);
+      expect_same_bits(run_cut(call, {{0, 3072}, {1, 2048}}, false), run_whole(call), op);
+    }
   }
 }
 

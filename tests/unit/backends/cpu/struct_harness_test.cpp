@@ -141,8 +141,8 @@ class Runner {
         for (const auto& t : out) parts.emplace_back(t.dtype, t.shape);
         for (size_t i = 0; i < parts.size(); ++i) dense[i] = parts[i].tensor();
       }
-      const auto ins = specs_of(in), outs = specs_of(dense);
-      Scratch carry(row_->carry ? row_->carry(OpInstance{ins, outs, call_.attrs}) : 0);
+      const auto ins = specs_of(in);
+      Scratch carry(carry_size(ins, specs_of(dense)));
       carry_ = &carry;
       turns(depth, in, dense);
       carry_ = nullptr;
@@ -151,6 +151,20 @@ class Runner {
       return;
     }
     turns(depth, in, out);
+  }
+
+  // Over the whole of ordered axes, but a tile of those that repeat.
+  size_t carry_size(std::span<const TensorSpec> ins, std::vector<TensorSpec> outs) const {
+    if (!row_->carry) return 0;
+    bool turns = false;
+    for (const Cut& cut : cuts_) {
+      const TileAxis& axis = tiling_[cut.axis];
+      turns |= axis.ordered && cut.piece < axis.extent;
+      for (size_t i = 0; axis.repeats() && i < outs.size(); ++i)
+        if (axis.output_axis[i] != kWhole)
+          outs[i].shape[axis.output_axis[i]] = std::min(cut.piece, axis.extent);
+    }
+    return turns || !row_->carry_only_cut ? row_->carry(OpInstance{ins, outs, call_.attrs}) : 0;
   }
 
   void turns(size_t depth, const std::vector<device::Tensor>& in,
