@@ -323,7 +323,8 @@ std::shared_ptr<Nest> NestShaper::search(StepId step, Bytes budget) {
   }
   if (!best) best = quickest_usable(step, budget);
   if (!best) return nullptr;
-  if (best->loops.size() == 1 && best->loops[0].trips() < kFewestTurns) {
+  const bool stream = best->loops.size() == 1 && !tiling[best->loops[0].axis[0]].repeats();
+  if (stream && best->loops[0].trips() < kFewestTurns) {
     Loop& loop = best->loops[0];
     int64_t grain = tiling[loop.axis[0]].grain;
     Nest finer = *best;

@@ -81,6 +81,20 @@ def test_rows_that_straddle_extents_are_not_cut_into_elements_where_there_is_a_l
     assert np.array(out).tobytes() == want
 
 
+def test_a_sort_passes_over_its_input_a_few_times_where_that_fits():
+    a = mx.random.normal((ROWS * WIDTH,), key=mx.random.key(0))
+    want = np.sort(np.array(a)).tobytes()
+    mx.clear_cache()
+    out = mx.sort(a)
+    with mx.memory_limit(2 * a.nbytes):
+        mx.eval(out)
+        done = mx.last_evaluation()
+    assert done.stage == "tile"
+    assert done.tiles <= 8
+    assert done.loaded <= a.nbytes
+    assert np.array(out).tobytes() == want
+
+
 def test_a_training_step_needs_a_small_part_of_its_peak():
     mx.random.seed(0)
     model = GPT(512, 128, 128, 4)
