@@ -38,7 +38,12 @@ bool is_foreign_real(PyObject* o) {
   return !PyObject_CheckBuffer(o) || strncmp(Py_TYPE(o)->tp_name, "numpy.", 6) == 0;
 }
 
-bool is_numpy_array(PyObject* o) { return strcmp(Py_TYPE(o)->tp_name, "numpy.ndarray") == 0; }
+// Subclasses as well, such as numpy.memmap.
+bool is_numpy_array(PyObject* o) {
+  for (PyTypeObject* t = Py_TYPE(o); t; t = t->tp_base)
+    if (strcmp(t->tp_name, "numpy.ndarray") == 0) return true;
+  return false;
+}
 
 array weak_int(PyObject* o) {
   int64_t v;

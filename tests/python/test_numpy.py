@@ -199,3 +199,26 @@ def test_layers_of_numpys_arrays_have_gradients(layer, shape):
     _, expected = nn.value_and_grad(layer, loss)(mx.array(batch))
     for (name, a), (_, b) in zip(tree_flatten(ours), tree_flatten(expected), strict=True):
         np.testing.assert_array_equal(a, b, err_msg=name)
+
+
+def test_subclasses_of_ndarray_are_arrays(tmp_path):
+    values = np.arange(12, dtype="float32").reshape(3, 4)
+    np.save(tmp_path / "a.npy", values)
+    mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
+
+    class Named(np.ndarray):
+        pass
+
+    for same in (
+        mapped,
+        mapped[1:],
+        values.view(Named),
+        values.view(np.recarray),
+    ):
+        x = mx.array(same)
+        assert x.dtype == mx.float32
+        np.testing.assert_array_equal(np.array(x), np.asarray(same))
+    np.testing.assert_array_equal(np.array(mx.array(1.0) + mapped), values + 1)
+    assert mx.array(values[0, 0].reshape(()).view(Named)).shape == ()
+    shape = np.array([4, 3]).view(Named)
+    assert mx.array(values).reshape(shape).shape == (4, 3)
