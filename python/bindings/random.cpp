@@ -3,11 +3,15 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 
+#include <array>
 #include <chrono>
+#include <optional>
 #include <string>
 
 #include "bindings/array_type.h"
 #include "bindings/op_function.h"
+#include "graph/node.h"
+#include "opset/threefry.h"
 #include "plimsoll/ops/random.h"
 #include "plimsoll/ops/view.h"
 
@@ -16,6 +20,31 @@ namespace {
 
 // A list of one key, as MLX's `random.state`: compiled functions can take and return it.
 PyObject* state = nullptr;
+
+// What the state's key will be, without evaluating it: unknown once a program sets or traces it.
+struct Known {
+  std::optional<array> key;
+  std::array<uint32_t, 2> words{};
+  int splits = 0;  // that `key` is recorded as, at most
+  bool is(const array& a) const { return key && key->node() == a.node(); }
+};
+Known& known = *new Known;  // never destroyed, like the state
+
+void start(nb::list list, uint64_t seed) {
+  known = {random::key(seed), {static_cast<uint32_t>(seed >> 32), static_cast<uint32_t>(seed)}};
+  list.append(*known.key);
+}
+
+// Draws that are dropped and not evaluated would leave their splits recorded without end.
+constexpr int kMostSplits = 64;
+
+void forget_splits(nb::list list) {
+  const Known before = known;
+  array key(before.words.data(), Shape{2}, Dtype::kUint32);  // another thread may come meanwhile
+  if (!before.key || !known.is(*before.key) || !known.is(nb::cast<array>(list[0]))) return;
+  known = {key, before.words};
+  list[0] = key;
+}
 
 std::vector<array> split_key(const array& key) {
   array keys = random::split(key, 2);
@@ -27,8 +56,8 @@ nb::list ready_state() {
   nb::list list = nb::borrow<nb::list>(state);
   if (nb::len(list) == 0) {
     auto now = std::chrono::system_clock::now().time_since_epoch();
-    list.append(random::key(
-        static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count())));
+    start(list, static_cast<uint64_t>(
+                    std::chrono::duration_cast<std::chrono::milliseconds>(now).count()));
   }
   return list;
 }
@@ -37,7 +66,13 @@ nb::list ready_state() {
 
 array next_random_key() {
   nb::list list = ready_state();
-  std::vector<array> keys = split_key(nb::cast<array>(list[0]));
+  if (known.splits >= kMostSplits) forget_splits(list);
+  array key = nb::cast<array>(list[0]);
+  std::vector<array> keys = split_key(key);
+  if (known.is(key))
+    known = {keys[0], threefry::first_of_split(known.words), known.splits + 1};
+  else
+    known = {};
   list[0] = keys[0];
   return keys[1];
 }
@@ -53,7 +88,7 @@ void bind_random(nb::module_& m) {
       [](uint64_t seed) {
         nb::list s = nb::borrow<nb::list>(state);
         s.clear();
-        s.append(random::key(seed));
+        start(s, seed);
       },
       nb::arg("seed"),
       "Starts the global random state again.\n\n"

@@ -1,3 +1,4 @@
+import gc
 import inspect
 
 import numpy as np
@@ -79,6 +80,27 @@ def test_random_state_splits_as_mlx_does():
         peer.random.seed(seed)
         for _ in range(3):
             assert mx.random.uniform(shape=[5]).tolist() == peer.random.uniform(shape=[5]).tolist()
+
+
+def test_the_random_state_is_a_chain_of_splits():
+    mx.random.seed(2**40 + 5)
+    key = mx.random.key(2**40 + 5)
+    for i in range(600):
+        key, sub = mx.random.split(key)
+        mx.eval(key)
+        drawn = mx.random.uniform(shape=[3])
+        if i % 50 == 0 or 250 < i < 260:
+            assert drawn.tolist() == mx.random.uniform(shape=[3], key=sub).tolist()
+    assert mx.random.state[0].tolist() == key.tolist()
+
+
+def test_draws_that_nobody_evaluates_leave_nothing():
+    mx.random.seed(3)
+    gc.collect()
+    before = mx.memory_report().metadata
+    for _ in range(5000):
+        mx.random.uniform(shape=[3])
+    assert mx.memory_report().metadata < before + 500_000
 
 
 def test_every_operation_has_a_signature_that_inspect_reads():
