@@ -137,7 +137,7 @@ array from_state(nb::bytes bytes, nb::handle shape, Dtype dtype) {
     PLIMSOLL_CHECK(d >= 0, ValueError, "expected dimensions of at least 0, got {}", d);
   PLIMSOLL_CHECK(bytes.size() == static_cast<size_t>(num_elements(dims)) * size_of(dtype),
                  ValueError, "expected as many bytes as the shape has");
-  return array(bytes.c_str(), dims, dtype);
+  return without_gil([&] { return array(bytes.c_str(), dims, dtype); });
 }
 
 void bind_pickling(nb::module_& m) {

@@ -165,12 +165,7 @@ nb::object to_dlpack(const array& a, nb::handle, nb::handle max_version, nb::han
 
 // ---- Taking.
 
-struct Element {
-  Dtype dtype;
-  bool complex128 = false;
-};
-
-Element element_of(const DLDataType& t) {
+HostElement element_of(const DLDataType& t) {
   for (int i = 0; i < kNumDtypes; ++i) {
     auto dtype = static_cast<Dtype>(i);
     DLDataType ours = to_dl(dtype);
@@ -197,7 +192,7 @@ array read(const DLTensor& t, std::optional<Dtype> wanted) {
   PLIMSOLL_CHECK(t.device.type == kDLCpu, ValueError,
                  "[from_dlpack] expected an array on the CPU (device type 1), got device type {}",
                  t.device.type);
-  Element element = element_of(t.dtype);
+  HostElement element = element_of(t.dtype);
   Shape shape(t.shape, t.shape + t.ndim);
   auto count = static_cast<size_t>(num_elements(shape));
   Dtype dtype = wanted.value_or(element.dtype == Dtype::kFloat64 ? Dtype::kFloat32 : element.dtype);
@@ -211,16 +206,7 @@ array read(const DLTensor& t, std::optional<Dtype> wanted) {
     gather(bytes, t, static_cast<int64_t>(item), 0, to);
     bytes = packed.data();
   }
-  std::vector<std::byte> narrow;
-  if (element.complex128) {  // as pairs of floats
-    narrow.resize(count * 8);
-    convert_elements(bytes, Dtype::kFloat64, narrow.data(), Dtype::kFloat32, count * 2);
-    bytes = narrow.data();
-  }
-  if (dtype == element.dtype) return array(bytes, shape, dtype);
-  std::vector<std::byte> out(count * size_of(dtype));
-  convert_elements(bytes, element.dtype, out.data(), dtype, count);
-  return array(out.data(), shape, dtype);
+  return from_elements(bytes, element, std::move(shape), dtype);
 }
 
 template <typename Managed>

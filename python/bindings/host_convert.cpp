@@ -4,8 +4,10 @@
 #include <bit>
 #include <cmath>
 #include <type_traits>
+#include <utility>
 
 #include "core/truncate.h"
+#include "graph/node.h"
 
 namespace plimsoll::python {
 namespace {
@@ -171,7 +173,29 @@ void convert_block(const void* from, Dtype a, void* to, Dtype b, size_t n) {
   }
 }
 
+void convert_complex128(const std::byte* from, std::byte* to, Dtype dtype, size_t count) {
+  std::complex<float> narrow[kBlock];
+  for (size_t at = 0; at < count; at += kBlock) {
+    const size_t n = std::min(count - at, kBlock);
+    convert_elements(from + 16 * at, Dtype::kFloat64, narrow, Dtype::kFloat32, 2 * n);
+    convert_elements(narrow, Dtype::kComplex64, to + at * size_of(dtype), dtype, n);
+  }
+}
+
 }  // namespace
+
+array from_elements(const std::byte* elements, HostElement element, Shape shape, Dtype dtype) {
+  const size_t item = size_of(dtype);
+  const size_t from = element.complex128 ? 16 : size_of(element.dtype);
+  return graph::from_host(std::move(shape), dtype, [&](ByteRange range, std::byte* to) {
+    const std::byte* begin = elements + range.begin / item * from;
+    const size_t count = range.size() / item;
+    if (element.complex128)
+      convert_complex128(begin, to, dtype, count);
+    else
+      convert_elements(begin, element.dtype, to, dtype, count);
+  });
+}
 
 void convert_elements(const void* from, Dtype from_dtype, void* to, Dtype to_dtype, size_t count) {
   if (from_dtype == to_dtype) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "plimsoll/array.h"
 #include "plimsoll/dtype.h"
 
 namespace plimsoll::python {
@@ -14,6 +15,15 @@ namespace plimsoll::python {
 /// rounding to nearest even; a complex number loses its imaginary part; anything becomes bool by
 /// comparison with 0).
 void convert_elements(const void* from, Dtype from_dtype, void* to, Dtype to_dtype, size_t count);
+
+/// Elements outside; those of complex128 have no Dtype of their own.
+struct HostElement {
+  Dtype dtype;
+  bool complex128 = false;
+};
+
+/// An array in `dtype` of row-major elements, which are converted on their way.
+array from_elements(const std::byte* elements, HostElement element, Shape shape, Dtype dtype);
 
 template <typename T>
 T load_as(const void* p) {

@@ -43,11 +43,6 @@ class BufferView {
   Py_buffer view_{};
 };
 
-struct Element {
-  Dtype dtype;
-  bool complex128 = false;
-};
-
 Dtype integer_of(bool is_signed, Py_ssize_t bytes) {
   switch (bytes) {
     case 1:
@@ -61,7 +56,7 @@ Dtype integer_of(bool is_signed, Py_ssize_t bytes) {
   }
 }
 
-Element element_of(const Py_buffer& view) {
+HostElement element_of(const Py_buffer& view) {
   std::string_view format = view.format ? view.format : "B";
   if (format.starts_with('<') || format.starts_with('=') || format.starts_with('@'))
     format.remove_prefix(1);
@@ -84,10 +79,9 @@ Element element_of(const Py_buffer& view) {
 // The elements in row-major order, in `dtype`. Large copies run without the GIL.
 array from_buffer(PyObject* o, std::optional<Dtype> dtype, bool bfloat16) {
   BufferView view(o);
-  Element element = element_of(*view.get());
+  HostElement element = element_of(*view.get());
   if (bfloat16) element.dtype = Dtype::kBfloat16;
   Shape shape(view->shape, view->shape + view->ndim);
-  auto count = static_cast<size_t>(num_elements(shape));
   Dtype wanted = dtype.value_or(element.dtype == Dtype::kFloat64 ? Dtype::kFloat32 : element.dtype);
   const auto* bytes = static_cast<const std::byte*>(view->buf);
   std::vector<std::byte> packed;
@@ -97,21 +91,7 @@ array from_buffer(PyObject* o, std::optional<Dtype> dtype, bool bfloat16) {
       throw nb::python_error();
     bytes = packed.data();
   }
-  return without_gil([&] {
-    std::vector<std::byte> converted;
-    if (element.complex128) {  // as pairs of floats
-      converted.resize(count * 8);
-      convert_elements(bytes, Dtype::kFloat64, converted.data(), Dtype::kFloat32, count * 2);
-      bytes = converted.data();
-    }
-    if (wanted != element.dtype) {
-      std::vector<std::byte> out(count * size_of(wanted));
-      convert_elements(bytes, element.dtype, out.data(), wanted, count);
-      converted = std::move(out);
-      bytes = converted.data();
-    }
-    return array(bytes, shape, wanted);
-  });
+  return without_gil([&] { return from_elements(bytes, element, shape, wanted); });
 }
 
 bool is_numpy_bfloat16(PyObject* o) {
@@ -208,9 +188,8 @@ void collect(PyObject* o, std::vector<T>& out, Read read) {
 
 template <typename T>
 array from_values(const std::vector<T>& values, Dtype held, Survey& s, Dtype wanted) {
-  std::vector<std::byte> bytes(values.size() * size_of(wanted));
-  convert_elements(values.data(), held, bytes.data(), wanted, values.size());
-  return without_gil([&] { return array(bytes.data(), s.shape, wanted); });
+  const auto* bytes = reinterpret_cast<const std::byte*>(values.data());
+  return without_gil([&] { return from_elements(bytes, {held}, s.shape, wanted); });
 }
 
 int64_t read_int(PyObject* o) {

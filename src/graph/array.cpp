@@ -4,7 +4,6 @@
 
 #include "base/check.h"
 #include "graph/node.h"
-#include "graph/room.h"
 
 namespace plimsoll {
 namespace {
@@ -43,11 +42,10 @@ array::array(double value, Dtype dtype) : node_(real(value, dtype)) {}
 array::array(int64_t value, Dtype dtype) : node_(integer(value, dtype)) {}
 
 array::array(const void* data, Shape shape, Dtype dtype) {
-  size_t bytes = static_cast<size_t>(num_elements(shape)) * size_of(dtype);
-  graph::Room room = graph::make_room(bytes);
-  if (bytes) std::memcpy(room.pin.data(), data, bytes);
-  graph::Storage storage{room.filled(), {0, row_major(shape)}};
-  node_ = keep(graph::from_storage(std::move(storage), std::move(shape), dtype));
+  const auto* from = static_cast<const std::byte*>(data);
+  node_ = keep(graph::from_host(std::move(shape), dtype, [from](ByteRange range, std::byte* to) {
+    std::memcpy(to, from + range.begin, range.size());
+  }));
 }
 
 const Shape& array::shape() const { return node_->shape; }

@@ -195,6 +195,18 @@ Room make_room(size_t bytes) {
   }
 }
 
+memory::BufferRef Evaluator::allocate_filled(size_t bytes, const Fill& fill) {
+  Room room = make_room(bytes);
+  if (bytes) fill({0, bytes}, room.pin.data());
+  return room.filled();
+}
+
+array from_host(Shape shape, Dtype dtype, const Fill& fill) {
+  const size_t bytes = static_cast<size_t>(num_elements(shape)) * size_of(dtype);
+  Storage storage{evaluator().allocate_filled(bytes, fill), {0, row_major(shape)}};
+  return from_storage(std::move(storage), std::move(shape), dtype);
+}
+
 Evaluator* install_evaluator(Evaluator* e) {
   return installed.exchange(e, std::memory_order_acq_rel);
 }

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -89,6 +90,11 @@ bool is_weak(const array& a);
 /// Wraps existing bytes.
 array from_storage(Storage storage, Shape shape, Dtype dtype);
 
+/// Puts a range of an array's row-major bytes, whole elements, at an address.
+using Fill = std::function<void(ByteRange range, std::byte* to)>;
+/// An array whose bytes `fill` writes now.
+array from_host(Shape shape, Dtype dtype, const Fill& fill);
+
 /// What evaluates arrays and hands out memory; runtime installs it (graph never calls upward).
 class Evaluator {
  public:
@@ -101,6 +107,9 @@ class Evaluator {
                          std::span<const std::shared_ptr<memory::FileSink>> sinks) = 0;
   /// Room for an array that the host fills; may evict, may refuse.
   virtual memory::BufferRef allocate(size_t bytes) = 0;
+  /// A buffer that `fill` writes in ascending ranges; where there is no room for the whole of it,
+  /// what is written goes to the spill store.
+  virtual memory::BufferRef allocate_filled(size_t bytes, const Fill& fill);
   /// Charged memory for nodes.
   virtual void* allocate_metadata(size_t bytes) = 0;
   virtual void free_metadata(void* p, size_t bytes) noexcept = 0;

@@ -61,6 +61,13 @@ void run_in(device::Backend& backend, F&& f) {
   if (call.error) std::rethrow_exception(call.error);
 }
 
+// Of a new buffer, where it is the first of a slab or of a chunk of headers.
+Bytes charge_of(const memory::Pool& pool, Bytes bytes) {
+  const memory::BlockShape shape = pool.shape_of(bytes);
+  return (shape.small ? shape.slab_bytes : shape.bytes) + pool.table_of(bytes) +
+         pool.header_growth(1, shape.small ? 1 : 0);
+}
+
 // A number that no other thread ever has; the system's come again.
 uint64_t this_thread() {
   static std::atomic<uint64_t> last{0};
@@ -438,6 +445,64 @@ memory::BufferRef Context::allocate_from(size_t bytes, std::shared_ptr<memory::F
   return buffer;
 }
 
+// Under the lock, so that no evaluation counts with a pin that is there for a copy.
+memory::BufferRef Context::allocate_filled(size_t bytes, const graph::Fill& fill) {
+  auto lock = enter();
+  if (!pool_->shape_of(bytes).small && charge_of(*pool_, bytes) > admit().limit)
+    return fill_in_pieces(bytes, fill);
+  memory::BufferRef buffer;
+  try {
+    buffer = allocate(bytes);
+  } catch (const OutOfMemory&) {  // others hold what it needs
+    if (pool_->shape_of(bytes).small) throw;
+    return fill_in_pieces(bytes, fill);
+  }
+  if (bytes > 0) fill(buffer->all(), buffer->pin().data());
+  return buffer;
+}
+
+memory::BufferRef Context::fill_in_pieces(Bytes bytes, const graph::Fill& fill) {
+  used_ = true;
+  admit_request(pool_->options().extent_bytes);
+  const Bytes space = round_up(bytes, 4 * kKiB);
+  if (const Bytes room = store_->available(); space > room) {
+    MemoryLimitError error(
+        fmt::format("[array] expected room for {} under the limit of {} or in the spill store, got "
+                    "{} there; free disk space, raise PLIMSOLL_SPILL_LIMIT, set PLIMSOLL_SPILL_DIR "
+                    "to another folder, or raise the memory limit",
+                    format_bytes(bytes), format_bytes(ledger_.limit()), format_bytes(room)));
+    error.limit = ledger_.limit();
+    error.required = charge_of(*pool_, bytes);
+    error.spill_available = room;
+    throw error;
+  }
+  const size_t extents = pool_->extents_of(bytes);
+  const Bytes extent = pool_->options().extent_bytes;
+  const Bytes records =
+      pool_->table_of(bytes) + pool_->header_growth(1, 0) + store_->record_growth(extents, 0);
+  make_room(records + extent);
+  memory::BufferRef buffer = pool_->make(bytes);
+  if (ledger_.available() < records + extent) buffer->set_fine(true);
+  memory::SpillReservation promised = store_->reserve_space(space);
+  plan::Plan empty;
+  EvaluationReport report;
+  Machine machine{*backend_, *pool_, *store_, {}, interrupt_poll_};
+  Executor executor(machine, empty, report);
+  const Bytes piece = buffer->extent_bytes();
+  for (Bytes at = 0; at < bytes; at += piece) {
+    executor.check_interrupt();
+    const ByteRange range{at, std::min<Bytes>(at + piece, bytes)};
+    memory::Reservation charge =
+        executor.reserve(buffer->bytes_missing(range), memory::Tag::kBuffer);
+    buffer->commit(range, charge);
+    fill(range, buffer->pin(range).data());
+    memory::Ticket ticket = store_->write(buffer, range, &promised);
+    store_->wait(ticket);
+    buffer->evict(range);
+  }
+  return buffer;
+}
+
 void* Context::allocate_metadata(size_t bytes) {
   check_process();
   if (void* p = pool_->metadata().try_allocate(bytes)) return p;
@@ -458,13 +523,6 @@ void Context::free_metadata(void* p, size_t bytes) noexcept {
 }
 
 namespace {
-
-// Of a new buffer, where it is the first of a slab or of a chunk of headers.
-Bytes charge_of(const memory::Pool& pool, Bytes bytes) {
-  const memory::BlockShape shape = pool.shape_of(bytes);
-  return (shape.small ? shape.slab_bytes : shape.bytes) + pool.table_of(bytes) +
-         pool.header_growth(1, shape.small ? 1 : 0);
-}
 
 Bytes store_staging(const memory::Pool& pool) {
   return 2 * pool.options().fine_extent_bytes + pool.header_growth(1, 0);

@@ -51,6 +51,7 @@ class Context final : public graph::Evaluator {
   void eval_into(std::span<const array> outputs,
                  std::span<const std::shared_ptr<memory::FileSink>> sinks) override;
   memory::BufferRef allocate(size_t bytes) override;
+  memory::BufferRef allocate_filled(size_t bytes, const graph::Fill& fill) override;
   void* allocate_metadata(size_t bytes) override;
   void free_metadata(void* p, size_t bytes) noexcept override;
   void copy_out(const graph::Node& node, void* out) override;
@@ -116,6 +117,7 @@ class Context final : public graph::Evaluator {
   void evict_to(Bytes limit);
   void make_resident(const memory::BufferRef& buffer);
   void make_room(Bytes bytes);
+  memory::BufferRef fill_in_pieces(Bytes bytes, const graph::Fill& fill);
 
   ContextOptions options_;
   memory::HostLimits host_;

@@ -1,5 +1,7 @@
+import gc
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -74,6 +76,37 @@ def test_arrays_past_the_limit_are_spilled_and_keep_their_bits():
         assert report.spilled > 0
         for a, e in zip(arrays, expected, strict=True):
             np.testing.assert_array_equal(np.array(a), e)
+
+
+MAKERS = {
+    "numpy": mx.array,
+    "transposed": lambda x: mx.array(np.asfortranarray(x)),
+    "converted": lambda x: mx.array(x.astype(np.float64)),
+    "complex": lambda x: mx.array(x.astype(np.complex128), mx.float32),
+    "list": lambda x: mx.array(x.tolist()),
+    "dlpack": mx.from_dlpack,
+    "memoryview": lambda x: mx.array(memoryview(x)),
+    "pickle": lambda x: pickle.loads(pickle.dumps(mx.array(x))),
+}
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_arrays_larger_than_the_limit_are_made_in_pieces(maker):
+    x = np.random.default_rng(0).normal(size=(2000, 1000)).astype(np.float32)
+    want = np.array(mx.array(x).sum(axis=1) + 1)
+    gc.collect()
+    mx.clear_cache()
+    with mx.memory_limit("5MB"):
+        before = mx.memory_report()
+        a = MAKERS[maker](x)
+        report = mx.memory_report()
+        assert report.used <= report.limit
+        assert report.spilled - before.spilled >= x.nbytes
+        np.testing.assert_array_equal(np.array(a), x)
+        np.testing.assert_array_equal(np.array(a.sum(axis=1) + 1), want)
+        assert mx.last_evaluation().peak <= report.limit
+        del a
+        assert mx.memory_report().spilled == before.spilled
 
 
 @pytest.mark.plenty("in blocks of 4 KiB there is a plan")

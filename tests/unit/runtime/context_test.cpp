@@ -428,6 +428,47 @@ TEST_F(ContextTest, peak_memory_is_that_of_live_buffers_since_it_was_reset) {
   EXPECT_EQ(p.context.peak_memory(), 2 * kSquare);
 }
 
+TEST_F(ContextTest, an_array_larger_than_the_limit_is_filled_in_pieces) {
+  Planning p(options);
+  p.held.push_back(p.existing({64, 64}));
+  const std::vector<std::byte> before = bytes_of(p.context, p.held[0]);
+  std::vector<uint32_t> words(64 * kSquare / 4);
+  std::iota(words.begin(), words.end(), 0u);
+  p.context.pool().clear_cache();
+  const size_t limit = p.context.ledger().used() + 8 * kSquare;
+  p.context.set_limit(limit, true);
+  p.context.ledger().reset_peak();
+  {
+    array a(words.data(), {static_cast<int64_t>(words.size())}, Dtype::kUint32);
+    EXPECT_LE(p.context.ledger().peak(), limit);
+    EXPECT_GE(p.context.store().stats().stored, 64 * kSquare);
+    std::vector<uint32_t> read(words.size());
+    a.copy_to(read.data());
+    EXPECT_EQ(read, words);
+  }
+  EXPECT_LE(p.context.store().stats().stored, kSquare);
+  EXPECT_EQ(bytes_of(p.context, p.held[0]), before);
+}
+
+TEST_F(ContextTest, an_array_that_neither_memory_nor_the_store_has_room_for_is_refused) {
+  options.spill_limit = 32 * kSquare;
+  Planning p(options);
+  const std::vector<std::byte> bytes(64 * kSquare);
+  p.context.set_limit(p.context.ledger().used() + 8 * kSquare, true);
+  const size_t used = p.context.ledger().used();
+  try {
+    array a(bytes.data(), {64 * kSquare}, Dtype::kUint8);
+    FAIL();
+  } catch (const MemoryLimitError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("[array] expected room for 1.05 MB under the limit of"));
+    EXPECT_THAT(e.what(), HasSubstr("or in the spill store, got 524 kB there; free disk space"));
+    EXPECT_EQ(e.spill_available, 32 * kSquare);
+    EXPECT_GT(e.required, 64 * kSquare);
+  }
+  EXPECT_EQ(p.context.ledger().used(), used);
+  EXPECT_EQ(p.context.store().stats().stored, 0u);
+}
+
 TEST_F(ContextTest, two_threads_share_one_limit) {
   Planning p(options);
   std::vector<array> one = plan::train(p), two = plan::waiting(p);
