@@ -1,6 +1,7 @@
 // A mutex that clang's thread-safety analysis understands, and the annotations.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 
@@ -44,6 +45,10 @@ class PLIMSOLL_TSA_(scoped_lockable) MutexLock {
 class CondVar {
  public:
   void wait(Mutex& mutex) REQUIRES(mutex) { cv_.wait(mutex); }
+  /// False where the time came first.
+  bool wait_until(Mutex& mutex, std::chrono::steady_clock::time_point time) REQUIRES(mutex) {
+    return cv_.wait_until(mutex, time) == std::cv_status::no_timeout;
+  }
   void notify_one() { cv_.notify_one(); }
   void notify_all() { cv_.notify_all(); }
 

@@ -52,8 +52,8 @@ void ExportPin::release() noexcept {
   // Whoever held the view may have written after its bytes were copied to the store.
   pin_.buffer_->mark_written(pin_.range_);
   pin_.buffer_->exports_.fetch_sub(1, std::memory_order_relaxed);
-  std::exchange(pool_, nullptr)->remove_export(id_);
   pin_.release();
+  std::exchange(pool_, nullptr)->remove_export(id_);  // last: somebody may wait for the room
 }
 
 void Buffer::check_range(ByteRange range) const {

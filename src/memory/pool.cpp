@@ -260,7 +260,8 @@ std::vector<BufferRef> Pool::live_buffers() {
 
 uint64_t Pool::add_export(std::string owner, Bytes bytes) {
   MutexLock lock(mutex_);
-  exports_.emplace(next_export_, PinnedBy{std::move(owner), bytes});
+  exports_.emplace(next_export_, PinnedBy{std::move(owner), bytes, std::this_thread::get_id(),
+                                          std::chrono::steady_clock::now()});
   return next_export_++;
 }
 
@@ -268,6 +269,24 @@ void Pool::remove_export(uint64_t id) noexcept {
   if (in_forked_child()) return;
   MutexLock lock(mutex_);
   exports_.erase(id);
+  export_ended_.notify_all();
+}
+
+bool Pool::wait_for_copies() {
+  using namespace std::chrono;
+  // A gigabyte a second, after a start that other threads may have delayed.
+  auto patience = [](Bytes bytes) {
+    return milliseconds(500 + std::min<Bytes>(bytes / 1'000'000, 5000));
+  };
+  MutexLock lock(mutex_);
+  const size_t before = exports_.size();
+  steady_clock::time_point until;
+  for (const auto& [id, by] : exports_)
+    if (by.thread != std::this_thread::get_id())
+      until = std::max(until, by.since + patience(by.bytes));
+  while (exports_.size() >= before)
+    if (steady_clock::now() >= until || !export_ended_.wait_until(mutex_, until)) break;
+  return exports_.size() < before;
 }
 
 std::vector<PinnedBy> Pool::exports() const {

@@ -2,11 +2,13 @@
 // What the ledger is charged is what is resident, after rounding.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/bytes.h"
@@ -39,6 +41,8 @@ struct BlockShape {
 struct PinnedBy {
   std::string owner;
   Bytes bytes;
+  std::thread::id thread;  // that asked for it
+  std::chrono::steady_clock::time_point since;
 };
 
 /// Thread-safe. Outlives its buffers.
@@ -110,6 +114,9 @@ class Pool {
   /// What exported views hold, and who holds them.
   std::vector<PinnedBy> exports() const;
   Bytes exported_bytes() const;
+  /// Waits until a view of another thread's ends that is so young that it may be there for a copy
+  /// (numpy.array copies through one). False, at once or later, where none is.
+  bool wait_for_copies();
 
   MetadataArena& metadata() { return *metadata_; }
   Ledger& ledger() { return ledger_; }
@@ -152,6 +159,7 @@ class Pool {
   mutable Mutex mutex_;
   Buffer* live_ GUARDED_BY(mutex_) = nullptr;  // not small ones, newest first
   std::map<uint64_t, PinnedBy> exports_ GUARDED_BY(mutex_);
+  CondVar export_ended_;
   uint64_t next_export_ GUARDED_BY(mutex_) = 1;
   int forks_ = platform::fork_count();
 };

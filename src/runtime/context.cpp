@@ -346,6 +346,12 @@ void Context::evaluate(std::span<const array> outputs, std::span<const plan::Sin
     plan = planner_->plan(outputs, mine.limit, sinks);
   }
   const Bytes limit = mine.limit;
+  if (plan.floor > limit && plan.pinned > 0) {
+    while (pool_->wait_for_copies()) {
+    }
+    plan = {};
+    plan = planner_->plan(outputs, limit, sinks);
+  }
   if (plan.floor > limit) {
     if (mine.strict || plan.floor > mine.cap) refuse(plan, mine);
     std::string what = plan::describe(plan, plan.steps[plan.floor_step]);
@@ -427,6 +433,12 @@ memory::BufferRef Context::allocate(size_t bytes) {
   EvaluationReport report;
   Machine machine{*backend_, *pool_, *store_, {}, interrupt_poll_};
   Executor executor(machine, empty, report);
+  try {
+    return executor.allocate(bytes, memory::Tag::kBuffer);
+  } catch (const OutOfMemory&) {
+    while (pool_->wait_for_copies()) {
+    }
+  }
   return executor.allocate(bytes, memory::Tag::kBuffer);
 }
 

@@ -90,6 +90,7 @@ MAKERS = {
 }
 
 
+@pytest.mark.plenty("tiles of megabytes in blocks of 4 KiB", "tiny-limit", "smallest-tiles")
 @pytest.mark.parametrize("maker", MAKERS)
 def test_arrays_larger_than_the_limit_are_made_in_pieces(maker):
     x = np.random.default_rng(0).normal(size=(2000, 1000)).astype(np.float32)
@@ -107,6 +108,29 @@ def test_arrays_larger_than_the_limit_are_made_in_pieces(maker):
         assert mx.last_evaluation().peak <= report.limit
         del a
         assert mx.memory_report().spilled == before.spilled
+
+
+@pytest.mark.plenty("tiles of megabytes in blocks of 4 KiB", "tiny-limit", "smallest-tiles")
+def test_evaluations_wait_for_copies_of_other_threads():
+    x = mx.random.normal((800, 800))
+    y = mx.random.normal((1000, 1000))
+    mx.eval(x, y)
+    done, copies = threading.Event(), []
+
+    def copy():
+        while not done.is_set():
+            copies.append(np.array(y)[0, 0])
+
+    thread = threading.Thread(target=copy)
+    thread.start()
+    try:
+        with mx.memory_limit("8MB", strict=True):  # x, its square and what the product packs
+            for _ in range(20):
+                mx.eval(x @ x)
+    finally:
+        done.set()
+        thread.join()
+    assert copies
 
 
 @pytest.mark.plenty("in blocks of 4 KiB there is a plan")

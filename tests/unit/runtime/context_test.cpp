@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <future>
 #include <numeric>
 #include <thread>
 
@@ -467,6 +468,25 @@ TEST_F(ContextTest, an_array_that_neither_memory_nor_the_store_has_room_for_is_r
   }
   EXPECT_EQ(p.context.ledger().used(), used);
   EXPECT_EQ(p.context.store().stats().stored, 0u);
+}
+
+TEST_F(ContextTest, an_evaluation_waits_for_a_view_that_another_thread_lets_go_of) {
+  Planning p(options);
+  array big = p.existing({256, 64}), x = p.existing({64, 64});
+  array y = sort(x, -1);
+  const size_t floor = p.context.dry_run({{y}}, kPlenty).floor;
+  p.context.set_limit(floor + kPage, true);
+  std::promise<void> pinned;
+  std::jthread other([&] {
+    p.context.set_limit(kPlenty, true);
+    memory::ExportPin view = p.context.export_view(*big.node(), "a view");
+    p.context.set_limit(floor + kPage, true);
+    pinned.set_value();
+    std::this_thread::yield();
+  });
+  pinned.get_future().wait();
+  p.context.eval({{y}});
+  EXPECT_TRUE(y.is_available());
 }
 
 TEST_F(ContextTest, two_threads_share_one_limit) {
