@@ -294,7 +294,9 @@ array combine(const array& a, const array& b, Update how) {
 /// A bool, or a list, an array or NumPy's array of bools.
 bool is_mask(PyObject* key) {
   if (is_array(key)) return unwrap(key).dtype() == Dtype::kBool;
-  while (PyList_Check(key) && PyList_GET_SIZE(key) > 0) key = PyList_GET_ITEM(key, 0);
+  constexpr int kDeepest = 64;  // a list can hold itself; array() refuses such
+  for (int i = 0; i < kDeepest && PyList_Check(key) && PyList_GET_SIZE(key) > 0; ++i)
+    key = PyList_GET_ITEM(key, 0);
   if (PyBool_Check(key)) return true;
   if (!PyObject_CheckBuffer(key) || !nb::hasattr(key, "dtype")) return false;
   nb::object dtype = nb::handle(key).attr("dtype");
@@ -314,8 +316,9 @@ array rows_by_mask(const array& rows, const array& mask) {
   return take(rows, where(mask, before, zeros({}, wide)), 0);
 }
 
-/// x[mask] = value as in NumPy: the mask covers the first axes of x. The value is one for all
-/// places where it is true, or has one more axis and at least as many rows as there are places.
+/// x[mask] = value: the mask covers the first axes of x. The value is one for all places where it
+/// is true, or has one more axis and a row for each place; how many there are is not known yet, so
+/// rows that are left over are no error, unlike in NumPy.
 array assign_masked(const array& a, const array& mask, const array& value) {
   auto covered = static_cast<size_t>(mask.ndim());
   bool fits = mask.ndim() <= a.ndim() &&

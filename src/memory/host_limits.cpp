@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/platform_linux.h"
+#include "memory/ledger.h"
 
 namespace plimsoll::memory {
 namespace {
@@ -205,11 +206,14 @@ Bytes available_now(const HostPaths& paths) {
 Bytes MachineRoom::room(Bytes used, std::chrono::milliseconds age) {
   const auto now = std::chrono::steady_clock::now();
   if (!room_ || now - read_ > age) {
-    const Bytes available = available_now(paths_);
-    room_ = used + available - std::min(available, kMargin);
     read_ = now;
+    try {
+      const Bytes available = available_now(paths_);
+      room_ = used + available - std::min(available, kMargin);
+    } catch (const IoError&) {  // no descriptor is free, as it may be
+    }
   }
-  return std::max(used, *room_);
+  return room_ ? std::max(used, *room_) : Ledger::kNoLimit;
 }
 
 ProcessMemory process_memory() {

@@ -38,8 +38,9 @@ HostLimits read_host_limits(const HostPaths& paths = {});
 /// max − current + inactive_file.
 Bytes available_now(const HostPaths& paths = {});
 
-/// What the machine leaves to one that has memory already. Reading it takes a tenth of a
-/// millisecond, so a reading is kept for a while; not for several threads at once.
+/// What the machine leaves to one that has memory already: it bounds growth, and takes nothing
+/// back. Reading it takes a tenth of a millisecond, so a reading is kept for a while, and where
+/// /proc cannot be read. Not for several threads at once.
 class MachineRoom {
  public:
   explicit MachineRoom(HostPaths paths = {}) : paths_(std::move(paths)) {}

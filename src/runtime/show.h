@@ -9,12 +9,12 @@
 namespace plimsoll::runtime {
 
 MemoryPlan show(const plan::Plan& plan, const plan::Costs& costs);
-/// The text of a MemoryLimitError.
 /// What decided on a limit besides its number.
 struct LimitCause {
   Bytes besides = 0;  // of a process limit: what it must hold beside the engine's bytes
   Bytes machine = 0;  // what the machine has left for the engine's bytes, where that decided
 };
+/// The text of a MemoryLimitError.
 std::string explain_refusal(const plan::Plan& plan, const LimitCause& cause = {});
 
 }  // namespace plimsoll::runtime

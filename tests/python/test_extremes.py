@@ -176,3 +176,5 @@ def test_lists_too_deep_for_an_array_are_refused():
         with pytest.raises(ValueError, match=r"\[array\] expected lists nested at most 1000 deep"):
             mx.array(value)
     assert mx.array(nested(60, 1.0)).ndim == 60
+    with pytest.raises((IndexError, TypeError, ValueError)):
+        mx.zeros(4)[ring] = 1.0

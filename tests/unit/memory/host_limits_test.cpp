@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "memory/ledger.h"
 #include "plimsoll/error.h"
 
 namespace plimsoll::memory {
@@ -126,6 +127,11 @@ TEST(HostLimits, RoomIsWhatIsUsedAndWhatIsLeftLessAMargin) {
   host.write("/proc/meminfo", "MemTotal: 16000000 kB\nMemAvailable: 1000 kB\n");
   EXPECT_EQ(machine.room(2 * kGiB, std::chrono::hours(1)), 1 * kGiB + left);  // a reading is kept
   EXPECT_EQ(machine.room(2 * kGiB, milliseconds(-1)), 2 * kGiB);  // never less than is used
+  host.write("/proc/meminfo", "nothing");
+  EXPECT_EQ(machine.room(kGiB, milliseconds(-1)), 2 * kGiB);
+  HostPaths nowhere;
+  nowhere.root = "/nonexistent";
+  EXPECT_EQ(MachineRoom(nowhere).room(kGiB, milliseconds(0)), Ledger::kNoLimit);
 }
 
 TEST(HostLimits, ReadsThisMachine) {
