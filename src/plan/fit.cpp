@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <array>
 #include <limits>
-#include <optional>
 
 #include "plan/schedule.h"
 #include "plan/tile.h"
@@ -121,6 +120,14 @@ std::vector<int> NestShaper::order_of_loops(StepId step) {
   return axes;
 }
 
+// What moves where no byte moves twice.
+Bytes NestShaper::moved_once(StepId step) const {
+  Bytes bytes = 0;
+  for (const Access& access : accesses(plan_, {.body = {step}}))
+    bytes += plan_.values[access.value].nbytes;
+  return bytes;
+}
+
 Bytes NestShaper::least(StepId s) {
   Bytes best = working_set(plan_, plan_.steps[s]);
   Bytes few = best;  // many loops count only where they save much
@@ -136,29 +143,30 @@ Bytes NestShaper::least(StepId s) {
 // The smallest tiles whose turns are not too many for what they move: single elements in many loops
 // would take hours where a little more memory makes them seconds. Ends where they need `enough`.
 Nest NestShaper::usable(StepId step, std::span<const int> axes, Bytes enough) {
-  const Tiling& tiling = tiling_of(plan_, step);
-  std::vector<int64_t> tiles = grains_of(tiling, axes);
-  Nest nest = single(step, axes, tiles, true);
-  Bytes once = 0;
-  for (const Access& access : accesses(plan_, {.body = {step}}))
-    once += plan_.values[access.value].nbytes;
-  const size_t most = kFewTurns + once / kLeastTurn;
-  while (num_turns(nest) > most && nest.working_set() < enough) {
-    std::optional<Nest> next;
-    size_t which = 0;
-    for (size_t l = 0; l < axes.size(); ++l) {
-      if (tiles[l] >= tiling[axes[l]].extent) continue;
-      std::vector<int64_t> more = tiles;
-      more[l] = std::min(2 * more[l], tiling[axes[l]].extent);
-      Nest larger = single(step, axes, more, true);
-      if (next && larger.working_set() >= next->working_set()) continue;
-      next = std::move(larger);
-      which = l;
-    }
-    tiles[which] = std::min(2 * tiles[which], tiling[axes[which]].extent);
-    nest = std::move(*next);
-  }
+  Nest nest = single(step, axes, grains_of(tiling_of(plan_, step), axes), true);
+  const size_t most = kFewTurns + moved_once(step) / kLeastTurn;
+  const auto need = [](const Nest& n) { return static_cast<double>(n.working_set()); };
+  while (num_turns(nest) > most && nest.working_set() < enough)
+    nest = *doubled(step, axes, nest, memory::Ledger::kNoLimit, need);
   return nest;
+}
+
+// With the one of its loops doubled that makes `cost` least, of those that `budget` leaves room
+// for; none where there is none.
+template <typename Cost>
+std::optional<Nest> NestShaper::doubled(StepId step, std::span<const int> axes, const Nest& nest,
+                                        Bytes budget, const Cost& cost) {
+  std::optional<Nest> best;
+  for (size_t l = 0; l < axes.size(); ++l) {
+    std::vector<int64_t> tiles;
+    for (const Loop& loop : nest.loops) tiles.push_back(loop.tile);
+    if (tiles[l] >= nest.loops[l].extent) continue;
+    tiles[l] = std::min(2 * tiles[l], nest.loops[l].extent);
+    Nest larger = single(step, axes, tiles, nest.fine);
+    if (larger.working_set() > budget || (best && cost(larger) >= cost(*best))) continue;
+    best = std::move(larger);
+  }
+  return best;
 }
 
 // What least() counts, where a search from the smallest tiles on finds nothing: larger tiles can
@@ -238,37 +246,17 @@ bool splits_hairs(const Nest& nest, const memory::Pool& pool) {
 // Loops at their smallest tiles, then doubled one after the other, the one that saves most first.
 std::shared_ptr<Nest> NestShaper::grow(StepId step, std::span<const int> axes, Bytes budget,
                                        bool fine) {
-  const Tiling& tiling = tiling_of(plan_, step);
-  std::vector<int64_t> tiles = grains_of(tiling, axes);
-  auto best = std::make_shared<Nest>(single(step, axes, tiles, fine));
-  if (best->working_set() > budget) return nullptr;
-  for (bool grew = true; grew;) {
-    grew = false;
-    std::shared_ptr<Nest> next;
-    size_t which = 0;
-    for (size_t l = 0; l < axes.size(); ++l) {
-      if (tiles[l] >= tiling[axes[l]].extent) continue;
-      std::vector<int64_t> more = tiles;
-      more[l] = std::min(2 * more[l], tiling[axes[l]].extent);
-      auto larger = std::make_shared<Nest>(single(step, axes, more, fine));
-      if (larger->working_set() > budget || (next && cost_of(*larger) >= cost_of(*next))) continue;
-      next = std::move(larger);
-      which = l;
-    }
-    if (!next) break;
-    tiles[which] = std::min(2 * tiles[which], tiling[axes[which]].extent);
-    best = std::move(next);
-    grew = true;
-  }
-  return best;
+  Nest best = single(step, axes, grains_of(tiling_of(plan_, step), axes), fine);
+  if (best.working_set() > budget) return nullptr;
+  while (std::optional<Nest> larger = doubled(step, axes, best, budget, cost_of))
+    best = std::move(*larger);
+  return std::make_shared<Nest>(std::move(best));
 }
 
 std::shared_ptr<Nest> NestShaper::quickest(StepId step, Bytes budget, bool fine) {
   std::shared_ptr<Nest> best;
   double least = 0;
-  Bytes once = 0;  // what moves where no byte moves twice
-  Nest none{.body = {step}};
-  for (const Access& access : accesses(plan_, none)) once += plan_.values[access.value].nbytes;
+  const Bytes once = moved_once(step);
   auto moves_least = [&] {
     return best && best->read + best->written <= once && !splits_hairs(*best, pool_);
   };

@@ -105,8 +105,8 @@ class Growth {
   }
   void mark(ValueId v, Marks::Kind kind) {
     marks_.set(v, kind);
-    if (const StepId last = plan_.values[v].last_use; last != kNone)
-      reach_ = std::max(reach_, last);
+    const StepId last = plan_.values[v].last_use;
+    if (kind != Marks::kAfter && last != kNone) reach_ = std::max(reach_, last);
   }
   bool reads(StepId s, int kinds) const {
     for (const Operand& o : plan_.inputs(plan_.steps[s]))

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "memory/pool.h"
@@ -80,6 +81,10 @@ class NestShaper {
   };
   bool has_fine() const;
   Nest single(StepId step, std::span<const int> axes, std::span<const int64_t> tiles, bool fine);
+  Bytes moved_once(StepId step) const;
+  template <typename Cost>
+  std::optional<Nest> doubled(StepId step, std::span<const int> axes, const Nest& nest,
+                              Bytes budget, const Cost& cost);
   Nest usable(StepId step, std::span<const int> axes, Bytes enough);
   std::shared_ptr<Nest> quickest_usable(StepId step, Bytes budget);
   std::shared_ptr<Nest> search(StepId step, Bytes budget);
