@@ -272,21 +272,21 @@ void Pool::remove_export(uint64_t id) noexcept {
   export_ended_.notify_all();
 }
 
-bool Pool::wait_for_copies() {
+void Pool::wait_for_copies() {
   using namespace std::chrono;
   // A gigabyte a second, after a start that other threads may have delayed.
   auto patience = [](Bytes bytes) {
     return milliseconds(500 + std::min<Bytes>(bytes / 1'000'000, 5000));
   };
   MutexLock lock(mutex_);
-  const size_t before = exports_.size();
-  steady_clock::time_point until;
-  for (const auto& [id, by] : exports_)
-    if (by.thread != std::this_thread::get_id())
-      until = std::max(until, by.since + patience(by.bytes));
-  while (exports_.size() >= before)
-    if (steady_clock::now() >= until || !export_ended_.wait_until(mutex_, until)) break;
-  return exports_.size() < before;
+  for (;;) {
+    steady_clock::time_point until;
+    for (const auto& [id, by] : exports_)
+      if (by.thread != std::this_thread::get_id())
+        until = std::max(until, by.since + patience(by.bytes));
+    if (steady_clock::now() >= until) return;
+    export_ended_.wait_until(mutex_, until);
+  }
 }
 
 std::vector<PinnedBy> Pool::exports() const {

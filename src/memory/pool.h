@@ -114,9 +114,9 @@ class Pool {
   /// What exported views hold, and who holds them.
   std::vector<PinnedBy> exports() const;
   Bytes exported_bytes() const;
-  /// Waits until a view of another thread's ends that is so young that it may be there for a copy
-  /// (numpy.array copies through one). False, at once or later, where none is.
-  bool wait_for_copies();
+  /// Waits for the views of other threads that are so young that they may be there for a copy
+  /// (numpy.array copies through one).
+  void wait_for_copies();
 
   MetadataArena& metadata() { return *metadata_; }
   Ledger& ledger() { return ledger_; }
