@@ -59,14 +59,11 @@ constinit const OpDef kFftOp{
 
 const OpDef& fft_def() { return kFftOp; }
 
-const OpDef& rdft_def();
-const OpDef& irdft_def();
+const OpDef& half_def(bool inverse);
 
-array rdft(const array& a, int64_t axis) {
-  return record(rdft_def(), {a}, make_attrs(FftAttrs(static_cast<int>(axis), false)));
-}
-array irdft(const array& a, int64_t axis) {
-  return record(irdft_def(), {a}, make_attrs(FftAttrs(static_cast<int>(axis), true)));
+/// Half of a transform: of real numbers, or back to them.
+array half_transform(const array& a, int64_t axis, bool inverse) {
+  return record(half_def(inverse), {a}, make_attrs(FftAttrs(static_cast<int>(axis), inverse)));
 }
 
 /// Times `ends` where a term is its own conjugate (the first and, of an even length, the last), and
@@ -94,52 +91,46 @@ void infer_irdft(const OpInstance& op, std::vector<TensorSpec>& out) {
 }
 
 // Each is the other's adjoint but for what the terms count.
-std::vector<array> rdft_vjp(const VjpArgs& v) {
+std::vector<array> half_vjp(const VjpArgs& v) {
   if (!v.needed[0]) return {array()};
-  const int axis = attrs_as<FftAttrs>(v.attrs).axis;
-  return {irdft(weighted(v.cotangents[0], axis, v.inputs[0].shape()[axis], 1, 0.5), axis)};
-}
-std::vector<array> irdft_vjp(const VjpArgs& v) {
-  if (!v.needed[0]) return {array()};
-  const int axis = attrs_as<FftAttrs>(v.attrs).axis;
-  return {weighted(rdft(v.cotangents[0], axis), axis, v.cotangents[0].shape()[axis], 1, 2)};
-}
-
-VmapResult rdft_vmap(const VmapArgs& v) {
-  return {{rdft(batch_first(v.inputs[0], v.axes[0]), attrs_as<FftAttrs>(v.attrs).axis + 1)}, {0}};
-}
-VmapResult irdft_vmap(const VmapArgs& v) {
-  return {{irdft(batch_first(v.inputs[0], v.axes[0]), attrs_as<FftAttrs>(v.attrs).axis + 1)}, {0}};
+  const auto& a = attrs_as<FftAttrs>(v.attrs);
+  const array& g = v.cotangents[0];
+  if (a.inverse)
+    return {weighted(half_transform(g, a.axis, false), a.axis, g.shape()[a.axis], 1, 2)};
+  const int64_t n = v.inputs[0].shape()[a.axis];
+  return {half_transform(weighted(g, a.axis, n, 1, 0.5), a.axis, true)};
 }
 
-constinit const OpDef kRdftOp{.name = "rdft",
-                              .kind = Kind::kStructured,
-                              .attrs = &kAttrsOf<FftAttrs>,
-                              .check = contract::rdft,
-                              .infer = infer_rdft,
-                              .vjp = rdft_vjp,
-                              .vmap = rdft_vmap,
-                              .tiling = fft_tiling,
-                              .flops = fft_flops,
-                              .doc =
-                                  "The first half of the discrete Fourier transform of float32 "
-                                  "along one axis of even length, not scaled; see opset/fft.h."};
+VmapResult half_vmap(const VmapArgs& v) {
+  const auto& a = attrs_as<FftAttrs>(v.attrs);
+  return {{half_transform(batch_first(v.inputs[0], v.axes[0]), a.axis + 1, a.inverse)}, {0}};
+}
 
-constinit const OpDef kIrdftOp{.name = "irdft",
-                               .kind = Kind::kStructured,
-                               .attrs = &kAttrsOf<FftAttrs>,
-                               .check = contract::irdft,
-                               .infer = infer_irdft,
-                               .vjp = irdft_vjp,
-                               .vmap = irdft_vmap,
-                               .tiling = fft_tiling,
-                               .flops = fft_flops,
-                               .doc =
-                                   "Real numbers of even count from the first half of their "
-                                   "transform along one axis, not scaled; see opset/fft.h."};
+constexpr OpDef half(const char* name, void (*check)(const OpInstance&),
+                     void (*infer)(const OpInstance&, std::vector<TensorSpec>&), const char* doc) {
+  return {.name = name,
+          .kind = Kind::kStructured,
+          .attrs = &kAttrsOf<FftAttrs>,
+          .check = check,
+          .infer = infer,
+          .vjp = half_vjp,
+          .vmap = half_vmap,
+          .tiling = fft_tiling,
+          .flops = fft_flops,
+          .doc = doc};
+}
 
-const OpDef& rdft_def() { return kRdftOp; }
-const OpDef& irdft_def() { return kIrdftOp; }
+constinit const OpDef kRdftOp =
+    half("rdft", contract::rdft, infer_rdft,
+         "The first half of the discrete Fourier transform of float32 along one axis of even "
+         "length, not scaled; see opset/fft.h.");
+
+constinit const OpDef kIrdftOp =
+    half("irdft", contract::irdft, infer_irdft,
+         "Real numbers of even count from the first half of their transform along one axis, not "
+         "scaled; see opset/fft.h.");
+
+const OpDef& half_def(bool inverse) { return inverse ? kIrdftOp : kRdftOp; }
 
 constinit const OpDef kFft =
     composite("fft", boxed<&fft::fft>::call,
@@ -405,7 +396,7 @@ array real_transform(const array& a, const Lengths& l, const std::string& norm) 
   x = resized(x, l.axes.back(), l.sizes.back());
   for (size_t i = 0; i + 1 < l.axes.size(); ++i) x = resized(x, l.axes[i], l.sizes[i]);
   const int64_t axis = l.axes.back(), n = l.sizes.back();
-  x = n % 2 == 0 ? rdft(x, axis)
+  x = n % 2 == 0 ? half_transform(x, axis, false)
                  : resized(transform(cast(x, Dtype::kComplex64), axis, false), axis, n / 2 + 1);
   for (size_t i = l.axes.size() - 1; i-- > 0;) x = transform(x, l.axes[i], false);
   return scaled(x, factor(norm, l.total, false));
@@ -419,7 +410,7 @@ array real_inverse(const array& a, const Lengths& l, const std::string& norm) {
     x = transform(resized(x, l.axes[i], l.sizes[i]), l.axes[i], true);
   const int64_t axis = l.axes.back(), n = l.sizes.back();
   x = resized(x, axis, n / 2 + 1);
-  x = n % 2 == 0 ? irdft(x, axis)
+  x = n % 2 == 0 ? half_transform(x, axis, true)
                  : real(transform(resized(weighted(x, axis, n, 1, 2), axis, n), axis, true));
   return scaled(x, factor(norm, l.total, true));
 }

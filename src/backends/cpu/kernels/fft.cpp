@@ -13,7 +13,6 @@
 #include "backends/cpu/kernels/fft_transform.h"
 #include "backends/cpu/kernels/parallel.h"
 #include "backends/cpu/kernels/partition.h"
-#include "backends/cpu/kernels/strided.h"
 #include "opset/fft.h"
 
 namespace plimsoll::cpu {
@@ -92,10 +91,7 @@ class Run {
     inverse_ = attrs.inverse;
     in_lines_ = lines_along(in, attrs.axis);
     out_lines_ = lines_along(out, attrs.axis);
-    for (size_t d = 0; d < in.shape.size(); ++d)
-      if (static_cast<int>(d) != attrs.axis)
-        loop_.add(in.shape[d], {in.strides[d] * floats_of(in), out.strides[d] * floats_of(out)});
-    loop_.collapse();
+    loop_ = other_axes(in, out, attrs.axis);
     roots_ = take(shared, plan.length);
     fill_roots(roots_, plan.length);
     if (plan.convolved()) {
@@ -167,17 +163,15 @@ class Run {
   void load(int64_t first, int64_t count, Split to, Split other) const {
     int64_t start[kMostLines];
     starts(first, count, 0, start);
-    const bool tangled = plan_.form == Form::kToReal;
-    if (!tangled)
-      return gather_lines(in_, start, in_lines_, count, plan_.n, to.exchanged(inverse_));
+    to = to.exchanged(inverse_);
+    if (plan_.form != Form::kToReal) return gather_lines(in_, start, in_lines_, count, plan_.n, to);
     gather_lines(in_, start, in_lines_, count, plan_.terms(), other);
-    tangle(other, to.exchanged(inverse_), halves_, plan_.n, count);
+    tangle(other, to, halves_, plan_.n, count);
   }
   void store(int64_t first, int64_t count, Split from, Split other) const {
     int64_t start[kMostLines];
     starts(first, count, 1, start);
-    const bool tangled = plan_.form == Form::kFromReal;
-    if (!tangled)
+    if (plan_.form != Form::kFromReal)
       return scatter_lines(from.exchanged(inverse_), start, out_lines_, count, plan_.n, out_);
     untangle(from, other, halves_, plan_.n, count);
     scatter_lines(other, start, out_lines_, count, plan_.terms(), out_);

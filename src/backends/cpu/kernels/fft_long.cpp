@@ -11,7 +11,6 @@
 #include "backends/cpu/kernels/fft_transform.h"
 #include "backends/cpu/kernels/parallel.h"
 #include "backends/cpu/kernels/partition.h"
-#include "backends/cpu/kernels/strided.h"
 #include "opset/fft.h"
 
 namespace plimsoll::cpu::fft {
@@ -183,11 +182,7 @@ size_t long_workspace(Form form, int64_t n) {
 void run_long(const device::KernelArgs& args, Form form, int64_t n) {
   const device::Tensor &in = args.inputs[0], &out = args.outputs[0];
   const auto& attrs = static_cast<const FftAttrs&>(*args.attrs);
-  StridedLoop lines{2};
-  for (size_t d = 0; d < in.shape.size(); ++d)
-    if (static_cast<int>(d) != attrs.axis)
-      lines.add(in.shape[d], {in.strides[d] * floats_of(in), out.strides[d] * floats_of(out)});
-  lines.collapse();
+  const StridedLoop lines = other_axes(in, out, attrs.axis);
   const LongRun run(args, form, n, attrs.inverse);
   lines.runs(0, lines.count(), 1, [&](const int64_t* at, int64_t) {
     run.line(in.as<const float>() + at[0], lines_along(in, attrs.axis), out.as<float>() + at[1],

@@ -26,6 +26,15 @@ Radices radices_of(int64_t n) {
   return r;
 }
 
+StridedLoop other_axes(const device::Tensor& in, const device::Tensor& out, int axis) {
+  StridedLoop loop{2};
+  for (size_t d = 0; d < in.shape.size(); ++d)
+    if (static_cast<int>(d) != axis)
+      loop.add(in.shape[d], {in.strides[d] * floats_of(in), out.strides[d] * floats_of(out)});
+  loop.collapse();
+  return loop;
+}
+
 Split take(float*& at, int64_t n) {
   const Split s{at, at + n};
   at += 2 * n;

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "backends/cpu/kernels/fft_pass.h"
+#include "backends/cpu/kernels/strided.h"
 #include "base/small_vector.h"
 #include "device/kernel.h"
 
@@ -23,6 +24,9 @@ inline Lines lines_along(const device::Tensor& t, int axis) {
   const int64_t step = t.strides[axis];
   return t.dtype == Dtype::kComplex64 ? Lines::complex(step) : Lines::pairs(step);
 }
+
+/// Over the lines of both operands, in floats.
+StridedLoop other_axes(const device::Tensor& in, const device::Tensor& out, int axis);
 
 /// n complex numbers from `at`, which moves past them.
 Split take(float*& at, int64_t n);

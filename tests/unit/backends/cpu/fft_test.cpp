@@ -20,6 +20,19 @@ const device::KernelTable& table() {
   return *kTable;
 }
 
+/// Σ_j a_j weight(j) exp(±2πi jk / n), over the line `i` beside `inner` of block `o`, of `reads`.
+template <typename Weight>
+Complex sum_of(const HostArray& a, int64_t o, int64_t i, int64_t inner, int64_t reads, int64_t k,
+               int64_t n, bool inverse, const Weight& weight) {
+  Complex sum = 0;
+  for (int64_t j = 0; j < reads; ++j) {
+    const double angle = 2 * std::numbers::pi * static_cast<double>(j * k % n) /
+                         static_cast<double>(n) * (inverse ? 1 : -1);
+    sum += a.get((o * reads + j) * inner + i) * std::polar(weight(j), angle);
+  }
+  return sum;
+}
+
 // Lines along the middle one of three axes.
 // `every` is the distance of the terms that are compared.
 void check(int64_t outer, int64_t n, int64_t inner, bool inverse, int64_t every = 1) {
@@ -32,12 +45,8 @@ void check(int64_t outer, int64_t n, int64_t inner, bool inverse, int64_t every 
   for (int64_t o = 0; o < outer; ++o) {
     for (int64_t i = 0; i < inner; ++i) {
       for (int64_t k = 0; k < n; k += every) {
-        Complex sum = 0;
-        for (int64_t j = 0; j < n; ++j) {
-          const double angle = 2 * std::numbers::pi * static_cast<double>(j * k % n) /
-                               static_cast<double>(n) * (inverse ? 1 : -1);
-          sum += call.inputs[0].get((o * n + j) * inner + i) * std::polar(1.0, angle);
-        }
+        const Complex sum =
+            sum_of(call.inputs[0], o, i, inner, n, k, n, inverse, [](int64_t) { return 1.0; });
         ASSERT_LE(std::abs(got[0].get((o * n + k) * inner + i) - sum),
                   2e-6 * std::sqrt(static_cast<double>(n)) + 1e-6)
             << n << " " << k;
@@ -62,14 +71,9 @@ void check_halves(int64_t outer, int64_t half, int64_t inner, bool inverse, int6
   for (int64_t o = 0; o < outer; ++o) {
     for (int64_t i = 0; i < inner; ++i) {
       for (int64_t k = 0; k < makes; k += every) {
-        Complex sum = 0;
-        for (int64_t j = 0; j < reads; ++j) {
-          const double angle = 2 * std::numbers::pi * static_cast<double>(j * k % n) /
-                               static_cast<double>(n) * (inverse ? 1 : -1);
-          const bool both = inverse && j != 0 && j != half;
-          sum +=
-              call.inputs[0].get((o * reads + j) * inner + i) * std::polar(both ? 2.0 : 1.0, angle);
-        }
+        const Complex sum =
+            sum_of(call.inputs[0], o, i, inner, reads, k, n, inverse,
+                   [&](int64_t j) { return inverse && j != 0 && j != half ? 2.0 : 1.0; });
         const Complex term = got[0].get((o * makes + k) * inner + i);
         const double error = inverse ? std::abs(term.real() - sum.real()) : std::abs(term - sum);
         ASSERT_LE(error, 4e-6 * std::sqrt(static_cast<double>(n)) + 1e-6) << n << " " << k;
