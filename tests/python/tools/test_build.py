@@ -1,24 +1,17 @@
 """tools/build: what it shows of a build, and when it builds again."""
 
-import importlib.machinery
-import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
-
 
 @pytest.fixture
-def build(tmp_path: Path) -> ModuleType:
+def build(load_tool: Callable[[str], ModuleType], tmp_path: Path) -> ModuleType:
     """The script as a module, working on an empty tree."""
-    loader = importlib.machinery.SourceFileLoader("plimsoll_tools_build", str(ROOT / "tools/build"))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
+    module = load_tool("build")
     module.ROOT = tmp_path
     return module
 

@@ -1,23 +1,13 @@
 """What tools/clients counts as an error, by what mlx's wheel and Plimsoll say."""
 
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
-from pathlib import Path
-
 import pytest
 
 RUNS, DIFFERS, FAILS = {"tokens": [1, 2]}, {"tokens": [1, 3]}, {"error": "RuntimeError: no"}
 
 
 @pytest.fixture(scope="module")
-def tool():
-    path = Path(__file__).resolve().parents[3] / "tools" / "clients"
-    loader = SourceFileLoader("clients_tool", str(path))
-    spec = spec_from_loader("clients_tool", loader)
-    assert spec
-    module = module_from_spec(spec)
-    loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool("clients")
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,13 @@
 """tools/side_by_side: how far apart it says that two scripts' numbers are, and what it refuses."""
 
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from math import inf
-from pathlib import Path
 
 import pytest
 
 
 @pytest.fixture(scope="module")
-def tool():
-    path = Path(__file__).resolve().parents[3] / "tools" / "side_by_side"
-    loader = SourceFileLoader("side_by_side_tool", str(path))
-    spec = spec_from_loader("side_by_side_tool", loader)
-    assert spec
-    module = module_from_spec(spec)
-    loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool("side_by_side")
 
 
 @pytest.mark.parametrize(
