@@ -103,4 +103,4 @@ for epoch in range(args.epochs):
 model.eval()
 accuracy = eval_fn(model, images[1400:], digits[1400:])
 print("test accuracy", accuracy.item())
-print(f"{time.perf_counter() - start:.2f} s")
+print(f"{time.perf_counter() - start:.3f} s")

@@ -35,4 +35,4 @@ mx.eval(best, found)
 for i in range(args.queries):
     print(f"query {i} rows", best[i].tolist(), "products", found[i].tolist())
 print("found", mx.sum(best[:, 0] == wanted).item(), "largest", mx.topk(scores[0], 3).max().item())
-print(f"{time.perf_counter() - start:.2f} s")
+print(f"{time.perf_counter() - start:.3f} s")

@@ -84,4 +84,4 @@ with tempfile.TemporaryDirectory() as folder:
     model.load_weights(f"{folder}/gpt.safetensors")
     model.eval()
     print("test loss", loss_fn(model, *batch(test_text, args.batch, args.length)).item())
-print(f"{time.perf_counter() - start:.2f} s")
+print(f"{time.perf_counter() - start:.3f} s")

@@ -50,4 +50,4 @@ for i in range(args.rounds):
     mx.eval(centres, sizes, spread)
     print(f"round {i} spread", spread.item(), "sizes", sizes.astype(mx.int32).tolist())
 print("centres", centres.tolist())
-print(f"{time.perf_counter() - start:.2f} s")
+print(f"{time.perf_counter() - start:.3f} s")

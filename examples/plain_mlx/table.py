@@ -27,4 +27,4 @@ with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
     print("columns", mx.mean(y, axis=0)[:8].tolist(), "largest", mx.max(y).item())
     x = mx.load(f"{folder}/x.npy")
     print("products", mx.diag(x.T @ x)[:8].tolist())
-    print(f"{time.perf_counter() - start:.2f} s")
+    print(f"{time.perf_counter() - start:.3f} s")

@@ -195,6 +195,7 @@ def test_recording_past_the_limit_says_what_to_do():
 WAIT = """
 import signal, threading, time
 import plimsoll.core as mx
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
 x = mx.random.normal((1500, 1500)) * 0.02
 mx.eval(x)
 def work():

@@ -27,6 +27,12 @@ def test_how_far_apart(tool, ours, theirs, apart):
     assert tool.difference(ours, theirs) == pytest.approx(apart, rel=1e-9)
 
 
+def test_a_run_too_short_for_a_ratio(tool):
+    runs = [tool.Run([], seconds, 0) for seconds in (0.5, 0.25, 0.0)]
+    assert tool.ratio(runs[0], runs[1]) == "2.00"
+    assert tool.ratio(runs[0], runs[2]) == "-"
+
+
 @pytest.mark.parametrize(
     ("wheel", "free", "limited", "resident", "wrong"),
     [
