@@ -211,7 +211,7 @@ begin = time.monotonic()
 try:
     mx.eval(x + 1)
 except KeyboardInterrupt:
-    print("interrupted", thread.is_alive())
+    print("interrupted", thread.is_alive(), flush=True)
 import os
 os._exit(0)
 """
