@@ -104,7 +104,7 @@ std::vector<array> products(Machine& m, size_t nodes) {
 
 using Make = std::vector<array> (*)(Machine&, size_t);
 
-void plan_at(benchmark::State& state, Make make, double share) {
+void plan_at(benchmark::State& state, Make make, double share, bool again = false) {
   Machine m;
   std::vector<array> outputs = make(m, static_cast<size_t>(state.range(0)));
   Plan whole = m.planner.dry_run(outputs, kPlenty);
@@ -115,6 +115,7 @@ void plan_at(benchmark::State& state, Make make, double share) {
   size_t nodes = 0;
   std::string stage;
   for (auto _ : state) {
+    if (!again) m.planner.forget_plans();
     Plan plan = m.planner.plan(outputs, limit);
     nodes = plan.nodes;
     stage = plan.stage;
@@ -135,9 +136,11 @@ BENCHMARK_CAPTURE(plan_at, training_fits, training, 1.0)->Apply(sizes);
 BENCHMARK_CAPTURE(plan_at, chains_fits, chains, 1.0)->Apply(sizes);
 BENCHMARK_CAPTURE(plan_at, kernels_fits, kernels, 1.0)->Apply(sizes);
 BENCHMARK_CAPTURE(plan_at, training_half, training, 0.5)->Apply(sizes);
+BENCHMARK_CAPTURE(plan_at, training_half_again, training, 0.5, true)->Apply(sizes);
 BENCHMARK_CAPTURE(plan_at, kernels_fifth, kernels, 0.2)->Apply(sizes);
 BENCHMARK_CAPTURE(plan_at, training_least, training, 0.002)->Apply(sizes);
 BENCHMARK_CAPTURE(plan_at, products_tiled, products, 0.3)->Apply(sizes);
+BENCHMARK_CAPTURE(plan_at, products_tiled_again, products, 0.3, true)->Apply(sizes);
 
 }  // namespace
 }  // namespace plimsoll::plan

@@ -102,6 +102,7 @@ struct EvaluationReport {
   double seconds = 0, waited_seconds = 0, planning_seconds = 0;
   size_t nodes = 0, actions = 0, tiles = 0;
   std::string stage;
+  bool plan_reused = false;  // it was made for an evaluation like this one
   /// Samples of (seconds since the start, bytes in use; blocks kept for reuse not counted).
   std::vector<std::pair<double, size_t>> timeline;
   std::string text() const;

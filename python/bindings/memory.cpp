@@ -286,6 +286,8 @@ void bind_reports(nb::module_& m) {
       .def_ro("actions", &EvaluationReport::actions)
       .def_ro("tiles", &EvaluationReport::tiles)
       .def_ro("stage", &EvaluationReport::stage)
+      .def_ro("plan_reused", &EvaluationReport::plan_reused,
+              "Whether its plan was made for an evaluation like it.")
       .def_ro("timeline", &EvaluationReport::timeline)
       .def("__repr__", &EvaluationReport::text);
   m.def("last_evaluation", last_evaluation,

@@ -406,6 +406,7 @@ class Builder::Pass {
   Step& open_step() {
     const auto s = static_cast<StepId>(plan_.steps.size());
     Step& step = plan_.steps.emplace_back();
+    step.built = s;
     step.first_input = static_cast<uint32_t>(plan_.operands.size());
     for (const Operand& in : inputs_) {
       note_use(plan_.values[in.value], s);

@@ -43,7 +43,18 @@ bool same(const TileProgram& a, const TileProgram& b) {
          same(a.constants, b.constants) && same(a.random, b.random);
 }
 
-uint64_t hash_of(const TileProgram& p) {
+SharedForm shared(uint64_t hash, Dtype dtype, const Shape& shape, const Layout& layout,
+                  bool plain) {
+  return {{dtype, shape, layout},
+          hash,
+          static_cast<Bytes>(num_elements(shape)) * size_of(dtype),
+          is_row_contiguous(shape, layout.strides),
+          plain};
+}
+
+}  // namespace
+
+uint64_t structure_of(const TileProgram& p) {
   uint64_t h = p.inputs.size();
   for (Dtype t : p.inputs) h = hash_mix(h, static_cast<uint64_t>(t));
   for (const TileConstant& c : p.constants)
@@ -56,15 +67,6 @@ uint64_t hash_of(const TileProgram& p) {
   for (uint16_t o : p.outputs) h = hash_mix(h, o);
   return h;
 }
-
-SharedForm shared(Dtype dtype, const Shape& shape, const Layout& layout, bool plain) {
-  return {{dtype, shape, layout},
-          static_cast<Bytes>(num_elements(shape)) * size_of(dtype),
-          is_row_contiguous(shape, layout.strides),
-          plain};
-}
-
-}  // namespace
 
 template <typename T>
 template <typename Equal>
@@ -98,7 +100,7 @@ const SharedForm* Catalog::form(Dtype dtype, const Shape& shape) {
   const uint64_t hash = hash_of(dtype, shape);
   const SharedForm* known = forms_.find(
       hash, [&](const SharedForm& f) { return f.plain && f.dtype == dtype && f.shape == shape; });
-  return known ? known : forms_.add(hash, shared(dtype, shape, {0, row_major(shape)}, true));
+  return known ? known : forms_.add(hash, shared(hash, dtype, shape, {0, row_major(shape)}, true));
 }
 
 const SharedForm* Catalog::form(Dtype dtype, const Shape& shape, const Layout& layout) {
@@ -109,11 +111,11 @@ const SharedForm* Catalog::form(Dtype dtype, const Shape& shape, const Layout& l
     return f.dtype == dtype && f.shape == shape && f.layout.offset == layout.offset &&
            f.layout.strides == layout.strides;
   });
-  return known ? known : forms_.add(hash, shared(dtype, shape, layout, false));
+  return known ? known : forms_.add(hash, shared(hash, dtype, shape, layout, false));
 }
 
 const SharedProgram& Catalog::program(const TileProgram& program, const device::Backend& backend) {
-  const uint64_t hash = hash_of(program);
+  const uint64_t hash = structure_of(program);
   const SharedProgram* known =
       programs_.find(hash, [&](const SharedProgram& p) { return same(p.program, program); });
   return known ? *known : *programs_.add(hash, {program, backend.program_workspace(program)});

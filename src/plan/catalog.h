@@ -20,6 +20,7 @@ struct Form {
 
 /// A form that is in a catalog: equal forms have one address.
 struct SharedForm : Form {
+  uint64_t hash = 0;        // the same in every catalog
   Bytes nbytes = 0;         // of its elements
   bool contiguous = false;  // row-major, wherever it starts
   bool plain = false;       // row-major from the start of the value
@@ -29,6 +30,9 @@ struct SharedProgram {
   TileProgram program;
   Bytes workspace = 0;
 };
+
+/// Of what it does, not of its numbers.
+uint64_t structure_of(const TileProgram& program);
 
 /// Entries never move and live as long as the catalog. Not thread-safe.
 class Catalog {

@@ -154,8 +154,9 @@ MetadataNeed follow(Count count, std::span<const Action> actions,
 
 }  // namespace
 
-MetadataNeed metadata_need(const Plan& plan, const memory::Pool& pool, bool spills) {
-  return follow(Count(plan, plan.units, pool, spills, spills), plan.actions, {});
+MetadataNeed metadata_need(const Plan& plan, const memory::Pool& pool, bool spills,
+                           bool always_new) {
+  return follow(Count(plan, plan.units, pool, spills, always_new), plan.actions, {});
 }
 
 MetadataNeed metadata_need(const Plan& plan, const Schedule& schedule, const memory::Pool& pool) {

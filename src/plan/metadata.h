@@ -19,8 +19,9 @@ struct MetadataNeed {
 };
 
 /// Of the plan as it stands. A value that is spilled keeps its header; where `spills`, all that is
-/// alive may be in the store at one time.
-MetadataNeed metadata_need(const Plan& plan, const memory::Pool& pool, bool spills);
+/// alive may be in the store at one time; where `always_new`, no result takes over a buffer.
+MetadataNeed metadata_need(const Plan& plan, const memory::Pool& pool, bool spills,
+                           bool always_new);
 MetadataNeed metadata_need(const Plan& plan, const Schedule& schedule, const memory::Pool& pool);
 
 /// The charge of it, beside what is charged already. `store` may be null where nothing spills.

@@ -66,6 +66,7 @@ struct Step {
   uint32_t key_inputs = 0;  // bit i: input i is a random key
   bool can_fail = false;
   ValueId donor = kNone;  // input whose buffer output 0 takes over
+  StepId built = kNone;   // its place in the order in which steps were built
 };
 
 /// One loop over a shared axis of the steps of a nest.
@@ -141,32 +142,39 @@ struct Costs {
   double step_overhead = 3e-6;
 };
 
-struct Plan {
+/// What is done, and what it takes: the part of a plan that holds for other arrays of the same
+/// kind.
+struct Course {
+  std::vector<Unit> units;
+  std::vector<Action> actions;
+  Bytes fixed = 0;     // what is in use beside values and scratch, whatever we do
+  Bytes pinned = 0;    // of exported views
+  Bytes metadata = 0;  // bound on headers of new buffers, and on records of spilled ones
+  Bytes slabs = 0;     // bound on slabs of new small buffers, in the default order
+  Bytes peak = 0;      // of the actions, with what is fixed
+  Bytes floor = 0;
+  StepId floor_step = kNone;
+  uint32_t peak_unit = kNone;
+  Bytes loaded = 0, written = 0, recomputed = 0, spill_space = 0;
+  double seconds = 0;
+  const char* stage = "fits";
+};
+
+struct Plan : Course {
   std::shared_ptr<Catalog> catalog;  // its copies share it
   std::vector<Value> values;
   std::vector<Operand> operands;
   std::vector<Step> steps;
-  std::vector<Unit> units;
-  std::vector<Action> actions;
   std::vector<Binding> bindings;
   std::vector<Tiling> tilings;  // per step, where a planner asked for it
   std::vector<std::pair<ValueId, std::shared_ptr<memory::FileSink>>> sinks;
   std::vector<memory::BufferRef> others;  // arrays outside the graph, in whose place it may run
 
   Bytes limit = 0;           // of the whole memory space
-  Bytes fixed = 0;           // what is in use beside values and scratch, whatever we do
-  Bytes pinned = 0;          // of exported views
-  Bytes metadata = 0;        // bound on headers of new buffers, and on records of spilled ones
-  Bytes slabs = 0;           // bound on slabs of new small buffers, in the default order
-  Bytes peak = 0;            // of the actions, with what is fixed
   Bytes unlimited_peak = 0;  // of the default order with everything resident
-  Bytes floor = 0;
-  StepId floor_step = kNone;
-  uint32_t peak_unit = kNone;
-  Bytes loaded = 0, written = 0, recomputed = 0, spill_space = 0;
-  double seconds = 0, unlimited_seconds = 0;
-  const char* stage = "fits";
   size_t nodes = 0;
+  uint32_t build = 0;   // which of the ways to build the steps
+  bool reused = false;  // its course is that of a plan before
 
   std::span<const Operand> inputs(const Step& s) const {
     return {operands.data() + s.first_input, s.first_output - s.first_input};

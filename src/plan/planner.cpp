@@ -66,10 +66,12 @@ void attach_sinks(Plan& plan, std::span<const Sink> sinks) {
 
 }  // namespace
 
-Plan Planner::build(std::span<const array> outputs, const BuildOptions& options, Bytes limit,
-                    std::span<const Sink> sinks) {
-  Plan plan = builder_.build(outputs, options);
-  attach_sinks(plan, sinks);
+Plan Planner::build(const Task& task, uint32_t way) {
+  BuildOptions options = kBuilds[way];
+  options.donate = !pressure_.recompute_always;
+  Plan plan = builder_.build(task.outputs, options);
+  plan.build = way;
+  attach_sinks(plan, task.sinks);
   schedule_default(plan, pool_);
   const memory::Ledger& ledger = pool_.ledger();
   Bytes held = 0;
@@ -80,12 +82,18 @@ Plan Planner::build(std::span<const array> outputs, const BuildOptions& options,
   promise_metadata(plan, false);
   plan.peak += plan.fixed;
   plan.unlimited_peak = plan.peak;
-  plan.limit = limit;
+  plan.limit = task.limit;
+  return plan;
+}
+
+Plan Planner::build_beside_others(const Task& task, uint32_t way) {
+  Plan plan = build(task, way);
+  add_others(plan);
   return plan;
 }
 
 Plan Planner::plan(std::span<const array> outputs, Bytes limit, std::span<const Sink> sinks) {
-  Plan found = find(outputs, limit, sinks);
+  Plan found = find({outputs, limit, sinks});
 #ifdef NDEBUG
   constexpr bool kDebug = false;
 #else
@@ -99,16 +107,39 @@ Plan Planner::plan(std::span<const array> outputs, Bytes limit, std::span<const 
   return found;
 }
 
-Plan Planner::find(std::span<const array> outputs, Bytes limit, std::span<const Sink> sinks) {
+Plan Planner::find(const Task& task) {
+  Plan plan = build(task, 0);
+  if (plan.steps.empty()) return plan;  // all is there: nothing is asked for
+  const bool forced = pressure_.forces_plans();
+  if (plan.peak <= task.limit && !forced) return plan;
+  add_others(plan);
+  if (forced) return search(task, std::move(plan));
+  const uint64_t structure = structure_of(plan);
+  const Bytes budget = task.limit - std::min(task.limit, plan.fixed - plan.metadata);
+  if (const PlanCache::Entry* known = known_.find(structure, budget)) {
+    if (known->build != 0) plan = build_beside_others(task, known->build);
+    const bool room = !store_ || known->course.spill_space <= store_->available();
+    if (room && follow(*known, plan, backend_, pool_, store_)) return plan;
+    plan = build_beside_others(task, 0);
+  }
+  Plan found = search(task, std::move(plan));
+  if (!found.actions.empty()) known_.add(structure, budget, found);
+  return found;
+}
+
+// `plan` is built in the first way, beside others.
+Plan Planner::search(const Task& task, Plan plan) {
+  Bytes limit = task.limit;
   Plan best;
   Plan quickest;
   Plan nothing_again;
-  for (BuildOptions options : kBuilds) {
-    options.donate = !pressure_.recompute_always;
-    Plan plan = build(outputs, options, limit, sinks);
-    if (plan.steps.empty()) return plan;  // all is there: nothing is asked for
-    if (plan.peak <= limit && !pressure_.forces_plans()) return plan;
-    add_others(plan);
+  for (uint32_t way = 0; way < std::size(kBuilds); ++way) {
+    if (way > 0) {
+      plan = build(task, way);
+      plan.limit = limit;
+      if (plan.peak <= limit && !pressure_.forces_plans()) return plan;
+      add_others(plan);
+    }
     const Bytes metadata = reorder(plan);
     if (plan.peak <= limit && !pressure_.forces_plans()) {
       plan.stage = "reorder";
@@ -153,9 +184,8 @@ bool Planner::cuts_programs_small(const Plan& plan) const {
 Plan Planner::dry_run(std::span<const array> outputs, Bytes limit) {
   Plan shown = plan(outputs, limit);
   if (shown.steps.empty()) return shown;
-  for (const BuildOptions& options : kBuilds) {
-    Plan other = build(outputs, options, limit);
-    add_others(other);
+  for (uint32_t way = 0; way < std::size(kBuilds); ++way) {
+    Plan other = build_beside_others({outputs, limit, {}}, way);
     promise_metadata(other, true, reorder(other));
     find_floor(other, backend_, pool_);
     if (shown.floor == 0 || other.floor < shown.floor) shown.floor = other.floor;
@@ -183,7 +213,7 @@ void Planner::add_others(Plan& plan) {
 
 void Planner::promise_metadata(Plan& plan, bool spills, Bytes at_least) {
   Bytes charge =
-      metadata_charge(metadata_need(plan, pool_, spills), pool_, spills ? store_ : nullptr);
+      metadata_charge(metadata_need(plan, pool_, spills, spills), pool_, spills ? store_ : nullptr);
   charge = std::max(charge, at_least);
   plan.fixed = plan.fixed - plan.metadata + charge;
   plan.metadata = charge;
@@ -207,7 +237,7 @@ Bytes Planner::reorder(Plan& plan) {
   }
   if (best.empty()) return 0;
   auto all_metadata = [&] {
-    return metadata_charge(metadata_need(plan, pool_, true), pool_, store_);
+    return metadata_charge(metadata_need(plan, pool_, true, true), pool_, store_);
   };
   Bytes metadata = all_metadata();
   const Bytes slabs = plan.slabs;
@@ -341,6 +371,7 @@ bool Planner::plan_under_pressure(Plan& plan, Bytes budget, double bound) {
   if (calibration_ && budget >= calibration_failed_ + calibration_failed_ / 8) {
     if (auto measured = calibration_()) {
       costs_ = *measured;
+      known_.clear();
       calibration_ = nullptr;
     } else {
       calibration_failed_ = budget;

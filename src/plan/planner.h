@@ -7,6 +7,7 @@
 
 #include "plan/build.h"
 #include "plan/evict.h"
+#include "plan/plan_cache.h"
 #include "plan/tile.h"
 
 namespace plimsoll::plan {
@@ -50,11 +51,20 @@ class Planner {
     calibration_ = std::move(calibration);
   }
   const Costs& costs() const { return costs_; }
+  /// Plans everything anew.
+  void forget_plans() { known_.clear(); }
 
  private:
-  Plan find(std::span<const array> outputs, Bytes limit, std::span<const Sink> sinks);
-  Plan build(std::span<const array> outputs, const BuildOptions& options, Bytes limit,
-             std::span<const Sink> sinks = {});
+  /// What is asked for.
+  struct Task {
+    std::span<const array> outputs;
+    Bytes limit;
+    std::span<const Sink> sinks;
+  };
+  Plan find(const Task& task);
+  Plan search(const Task& task, Plan plan);
+  Plan build(const Task& task, uint32_t way);
+  Plan build_beside_others(const Task& task, uint32_t way);
   void add_others(Plan& plan);
   void promise_metadata(Plan& plan, bool spills, Bytes at_least = 0);
   [[nodiscard]] Bytes reorder(Plan& plan);
@@ -81,6 +91,7 @@ class Planner {
   Bytes calibration_failed_ = 0;                 // the largest budget that was too small for it
   Bytes spill_room_ = memory::Ledger::kNoLimit;  // of the store; plans that need more come last
   Pressure pressure_;
+  PlanCache known_;
 };
 
 }  // namespace plimsoll::plan

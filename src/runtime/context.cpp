@@ -354,6 +354,7 @@ void Context::evaluate(std::span<const array> outputs, std::span<const plan::Sin
   report.planned_peak = plan.peak;
   report.nodes = plan.nodes;
   report.stage = plan.stage;
+  report.plan_reused = plan.reused;
   peak_seen_ = peak_memory();
   ledger_.set_limit(plan.limit);
   if (ledger_.used() > plan.limit) pool_->trim(ledger_.used() - plan.limit);

@@ -81,13 +81,14 @@ std::string MemoryReport::text() const {
 
 std::string EvaluationReport::text() const {
   return fmt::format(
-      "EvaluationReport: stage {}, {} nodes in {} actions and {} tiles\n"
+      "EvaluationReport: stage {}, {} nodes in {} actions and {} tiles{}\n"
       "  peak {} (planned {}), limit {}\n"
       "  {} written, {} loaded, {} recomputed\n"
       "  {}, of which {} were for planning and {} waiting for the disk",
-      stage, nodes, actions, tiles, format_bytes(peak), format_bytes(planned_peak),
-      format_bytes(limit), format_bytes(written), format_bytes(loaded), format_bytes(recomputed),
-      format_seconds(seconds), format_seconds(planning_seconds), format_seconds(waited_seconds));
+      stage, nodes, actions, tiles, plan_reused ? ", planned before" : "", format_bytes(peak),
+      format_bytes(planned_peak), format_bytes(limit), format_bytes(written), format_bytes(loaded),
+      format_bytes(recomputed), format_seconds(seconds), format_seconds(planning_seconds),
+      format_seconds(waited_seconds));
 }
 
 }  // namespace plimsoll

@@ -29,6 +29,7 @@ from plimsoll.utils import tree_flatten, tree_unflatten
 
 # Threads come first and never start at first: those that did stay. Address space is asked for once
 # a process, long before; the unit tests of the pool refuse it.
+ROOM = 64 * 1024  # for what a failure leaves behind
 SITES = ("thread_start", "reserve", "commit", "file_allocate", "file_write", "file_read")
 
 
@@ -78,12 +79,14 @@ class TrainingStep:
     """One step of a small GPT under 30 % of its peak: it spills, recomputes and donates."""
 
     share = 0.3
+    width, length, layers, batch = 32, 32, 2, 16
 
     def __init__(self):
         mx.random.seed(0)
-        self.model = GPT(64, 32, 32, 2)
+        self.model = GPT(64, self.width, self.length, self.layers)
         self.start = [(k, np.array(v)) for k, v in tree_flatten(self.model.parameters())]
-        self.text = np.random.default_rng(0).integers(0, 64, (2, 16, 33)).astype(np.int32)
+        shape = (2, self.batch, self.length + 1)
+        self.text = np.random.default_rng(0).integers(0, 64, shape).astype(np.int32)
         self.gradient = nn.value_and_grad(
             self.model,
             lambda x, y: nn.losses.cross_entropy(self.model(x), y, reduction="mean"),
@@ -91,7 +94,7 @@ class TrainingStep:
 
     def limit(self) -> int:
         plan = mx.memory_plan(self.record())
-        return max(plan.floor, int(plan.unlimited_peak * self.share))
+        return max(plan.floor + ROOM, int(plan.unlimited_peak * self.share))
 
     def record(self) -> list:
         """The arrays of a step from the same start; nobody else holds the old parameters."""
@@ -114,6 +117,12 @@ class TrainingStep:
         gc.collect()  # graphs in cycles would count in the next step
 
 
+class TinyTrainingStep(TrainingStep):
+    """So small that every k can be tried."""
+
+    width, length, layers, batch = 32, 16, 1, 10
+
+
 class OutOfCore:
     """A file several times larger than the limit: loaded, standardised, multiplied, saved."""
 
@@ -127,7 +136,7 @@ class OutOfCore:
 
     def limit(self) -> int:
         plans = [mx.memory_plan(a) for a in self.record()]
-        return max(plan.floor for plan in plans) + 64 * 1024
+        return max(plan.floor for plan in plans) + ROOM
 
     def record(self) -> list:
         x = mx.load(self.source)
@@ -248,7 +257,8 @@ class Campaign:
 
 
 def main() -> None:
-    job = {"training": TrainingStep, "out_of_core": OutOfCore}[sys.argv[1]]()
+    jobs = {"training": TrainingStep, "tiny_training": TinyTrainingStep, "out_of_core": OutOfCore}
+    job = jobs[sys.argv[1]]()
     most = int(sys.argv[2])
     campaign = Campaign(job)
     report = {}

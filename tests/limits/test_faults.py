@@ -10,7 +10,7 @@ import plimsoll
 import pytest
 from hypothesis import settings
 
-MOST = {"training": 4, "out_of_core": 3}
+MOST = {"tiny_training": 0, "training": 4, "out_of_core": 3}  # 0: every k
 
 
 def campaign(job: str, most: int) -> dict:
@@ -31,7 +31,7 @@ def campaign(job: str, most: int) -> dict:
     return json.loads(run.stdout)
 
 
-@pytest.mark.parametrize("job", ["training", "out_of_core"])
+@pytest.mark.parametrize("job", list(MOST))
 def test_every_failure_is_survived_or_raised_and_leaves_all_whole(job):
     whole = settings.default.max_examples > 1000
     report = campaign(job, 0 if whole else MOST[job])

@@ -80,6 +80,9 @@ TEST(EvaluationReport, reads_as_a_few_lines) {
   EXPECT_THAT(text, HasSubstr("stage evict, 7 nodes"));
   EXPECT_THAT(text, HasSubstr("2.00 MB written"));
   EXPECT_THAT(text, HasSubstr("1.50 s, of which 2 µs were for planning"));
+  EXPECT_THAT(text, Not(HasSubstr("planned before")));
+  report.plan_reused = true;
+  EXPECT_THAT(report.text(), HasSubstr("0 tiles, planned before\n"));
 }
 
 }  // namespace

@@ -1,0 +1,50 @@
+// The courses of plans that were found under pressure, for evaluations like those: a loop plans
+// each kind of step once.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <vector>
+
+#include "device/backend.h"
+#include "memory/pool.h"
+#include "memory/spill_store.h"
+#include "plan/plan.h"
+
+namespace plimsoll::plan {
+
+/// Of all that a plan is searched by, but for the room: steps, forms, attributes, edges, who holds
+/// what, and what is in memory of it. Addresses of arrays do not matter.
+uint64_t structure_of(const Plan& plan);
+
+/// Not thread-safe.
+class PlanCache {
+ public:
+  struct Entry {
+    uint64_t structure;
+    Bytes budget;  // of all but what others hold
+    uint32_t build;
+    size_t nodes;
+    std::vector<StepId> order;    // of each step: its place as built
+    std::vector<ValueId> donors;  // of each step, those included that make values again
+    Course course;
+  };
+
+  /// The plan that was found for this structure and about this budget, or a little less; null where
+  /// there is none.
+  const Entry* find(uint64_t structure, Bytes budget);
+  void add(uint64_t structure, Bytes budget, const Plan& found);
+  void clear() { entries_.clear(), steps_ = 0; }
+
+ private:
+  void drop(std::list<Entry>::iterator entry);
+  std::list<Entry> entries_;  // the last used first
+  size_t steps_ = 0;
+};
+
+/// Turns a plan as built, in the entry's way, into the one that was found. False where that does
+/// not hold now: then the plan is of no use.
+bool follow(const PlanCache::Entry& entry, Plan& plan, const device::Backend& backend,
+            const memory::Pool& pool, const memory::SpillStore* store);
+
+}  // namespace plimsoll::plan
