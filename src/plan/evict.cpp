@@ -142,6 +142,7 @@ double nest_step_seconds(const Plan& plan, const Nest& nest, size_t body, const 
 }  // namespace
 
 double unit_seconds(const Plan& plan, const Unit& unit, const Costs& costs) {
+  if (unit.seconds > 0) return unit.seconds;
   if (!unit.nest) return step_seconds(plan.steps[unit.step], costs);
   double compute = 0;
   for (size_t b = 0; b < unit.nest->body.size(); ++b)
@@ -218,7 +219,7 @@ class Simulation {
     for (ValueId v = 0; v < remakes_.size(); ++v) {
       if (remakes_[v] == kNone) continue;
       recipe_[v] = static_cast<uint32_t>(out_.units.size());
-      out_.units.push_back({remakes_[v], nullptr});
+      out_.units.push_back({remakes_[v], nullptr, step_seconds(plan_.steps[remakes_[v]], costs_)});
     }
     // Counting sort by value; positions stay ascending.
     std::vector<uint32_t> start(plan_.values.size() + 1, 0);

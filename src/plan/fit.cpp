@@ -282,19 +282,20 @@ std::shared_ptr<Nest> NestShaper::quickest(StepId step, Bytes budget, bool fine)
   return best;
 }
 
-// A step that is like one before takes its loops.
+// A step that is like one before takes its nest, with its own values in place of the other's.
 std::shared_ptr<Nest> NestShaper::fit(StepId step, Bytes budget) {
   auto [it, fresh] = fitted_.try_emplace({like_.first_like(step), budget});
   if (fresh) it->second = search(step, budget);
   if (!it->second) return nullptr;
-  const Nest& found = *it->second;
-  std::vector<int> axes;
-  std::vector<int64_t> tiles;
-  for (const Loop& loop : found.loops) {
-    axes.push_back(loop.axis[0]);
-    tiles.push_back(loop.tile);
+  auto nest = std::make_shared<Nest>(*it->second);
+  const Step &other = plan_.steps[nest->body[0]], &own = plan_.steps[step];
+  tiling_of(plan_, step);
+  nest->body[0] = step;
+  for (ValueId& v : nest->streamed) {
+    uint32_t k = other.first_input;
+    while (plan_.operands[k].value != v) ++k;
+    v = plan_.operands[k - other.first_input + own.first_input].value;
   }
-  auto nest = std::make_shared<Nest>(single(step, axes, tiles, found.fine));
   promote(*nest, budget);
   nest->overlap = true;
   return nest;

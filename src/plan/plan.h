@@ -104,6 +104,7 @@ struct Nest {
 struct Unit {
   StepId step = kNone;  // of a nest: its first
   std::shared_ptr<const Nest> nest;
+  double seconds = 0;  // predicted, with all that it needs in memory; 0: nobody has asked
   std::span<const StepId> body() const {
     return nest ? std::span<const StepId>(nest->body) : std::span<const StepId>(&step, 1);
   }

@@ -274,11 +274,11 @@ std::vector<Unit> Planner::make_units(Plan& plan, std::span<const std::shared_pt
   units.reserve(plan.steps.size());
   for (StepId s = 0; s < plan.steps.size(); ++s) {
     if (starts[s]) {
-      units.push_back({s, starts[s]});
+      units.push_back({s, starts[s], 0});
       s = starts[s]->body.back();
       continue;
     }
-    units.push_back({s, nullptr});
+    units.push_back({s, nullptr, 0});
     Bytes need = working_set(plan, plan.steps[s]);
     const Bytes budget = pinned_operands(plan, plan.steps[s]) + unpinned;
     if (need <= budget && !pressure_.smallest_tiles) continue;
@@ -291,6 +291,7 @@ std::vector<Unit> Planner::make_units(Plan& plan, std::span<const std::shared_pt
       return {};
     }
   }
+  for (Unit& unit : units) unit.seconds = unit_seconds(plan, unit, costs_);
   return units;
 }
 

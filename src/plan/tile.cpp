@@ -176,36 +176,37 @@ Bytes NestShaper::charge_of(Bytes bytes) const {
 
 // The most that any turn holds of a value: bytes widened to whole extents.
 NestShaper::Held NestShaper::held(const Nest& nest, const Access& access) const {
-  std::vector<Window> first(nest.loops.size());
+  Windows first(nest.loops.size());
   for (size_t l = 0; l < first.size(); ++l)
     first[l] = {0, std::min(nest.loops[l].tile, nest.loops[l].extent)};
   const Value& v = plan_.values[access.value];
-  ByteRange range = held_range(plan_, nest, access, first);
+  const ByteRange range = held_range(plan_, nest, access, first);
   Held out;
   Bytes extent = pool_.shape_of(v.nbytes).extent(nest.fine);
   Bytes step = extent;  // turns begin at multiples of it, from range.begin on
   double outer = 1, rereads = 1;
   for (size_t l = 0; l < first.size(); ++l) {
-    std::vector<Window> next = first;
     const Loop& loop = nest.loops[l];
-    if (loop.trips() > 1) {
+    if (loop.trips() <= 1) continue;
+    bool advances = false;
+    if (cuts(nest, access, l)) {
+      Windows next = first;
       next[l] = {loop.tile, std::min(loop.extent, 2 * loop.tile)};
       // Operands that move apart pass their value in several orders: it stays whole.
       if (!moved_alike(nest, access, first, next)) return {.bytes = v.bytes};
       ByteRange moved = held_range(plan_, nest, access, next);
-      bool advances = false;
       if (moved.begin != range.begin || moved.end != range.end) {
         step = std::gcd(step, moved.begin - range.begin);  // modulo 2^64: extents divide that
         rereads = outer;  // what does not move it on, outside of this loop, passes it again
         advances = std::max(moved.begin, range.begin) - std::min(moved.begin, range.begin) >=
-                   swept(nest, access, l).size();
+                   swept(nest, access, l, first, range).size();
       }
-      if (!advances) outer *= static_cast<double>(loop.trips());
     }
+    if (!advances) outer *= static_cast<double>(loop.trips());
   }
   Bytes size = range.size();
   if (size == 0) return out;
-  std::vector<Window> all(nest.loops.size());
+  Windows all(nest.loops.size());
   for (size_t l = 0; l < all.size(); ++l) all[l] = {0, nest.loops[l].extent};
   const Bytes passed = access.made ? v.nbytes : held_range(plan_, nest, access, all).size();
   out.moved = rereads * static_cast<double>(passed);
@@ -213,6 +214,12 @@ NestShaper::Held NestShaper::held(const Nest& nest, const Access& access) const 
   out.bytes = round_up(extent - step + range.begin % step + size, extent);
   out.bytes = std::min(out.bytes, v.bytes);
   return out;
+}
+
+bool NestShaper::cuts(const Nest& nest, const Access& access, size_t loop) const {
+  return std::any_of(access.operands.begin(), access.operands.end(), [&](uint32_t at) {
+    return cut_axis(plan_, nest, loop, at >> 16, at & 0xffff) >= 0;
+  });
 }
 
 // Operands that are far from each other, or move apart, are held each for itself where that takes
@@ -248,21 +255,22 @@ NestShaper::Held NestShaper::hold_apart(Nest& nest, const Access& access,
   return apart;
 }
 
-// Hull of what the loops inside of loop `l` pass in its first turn.
-ByteRange NestShaper::swept(const Nest& nest, const Access& access, size_t l) const {
-  std::vector<Window> windows(nest.loops.size());
-  set_windows(nest, 0, windows);
-  ByteRange first = held_range(plan_, nest, access, windows);
+// Hull of what the loops inside of loop `l` pass in its first turn; `range` is what its very first
+// holds.
+ByteRange NestShaper::swept(const Nest& nest, const Access& access, size_t l, const Windows& first,
+                            const ByteRange& range) const {
+  Windows windows = first;
   for (size_t k = l + 1; k < windows.size(); ++k) {
     const Loop& loop = nest.loops[k];
     windows[k] = {(loop.trips() - 1) * loop.tile, loop.extent};
   }
   ByteRange last = held_range(plan_, nest, access, windows);
-  return {std::min(first.begin, last.begin), std::max(first.end, last.end)};
+  return {std::min(range.begin, last.begin), std::max(range.end, last.end)};
 }
 
-bool NestShaper::moved_alike(const Nest& nest, const Access& access, std::span<const Window> first,
-                             std::span<const Window> next) const {
+bool NestShaper::moved_alike(const Nest& nest, const Access& access, const Windows& first,
+                             const Windows& next) const {
+  if (access.operands.size() == 1) return true;
   Bytes distance = 0;
   for (size_t i = 0; i < access.operands.size(); ++i) {
     uint32_t body = access.operands[i] >> 16, operand = access.operands[i] & 0xffff;

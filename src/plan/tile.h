@@ -91,9 +91,12 @@ class NestShaper {
   std::shared_ptr<Nest> quickest(StepId step, Bytes budget, bool fine);
   Held held(const Nest& nest, const Access& access) const;
   Held hold_apart(Nest& nest, const Access& access, const Held& together) const;
-  ByteRange swept(const Nest& nest, const Access& access, size_t l) const;
-  bool moved_alike(const Nest& nest, const Access& access, std::span<const Window> first,
-                   std::span<const Window> next) const;
+  using Windows = SmallVector<Window, 6>;
+  bool cuts(const Nest& nest, const Access& access, size_t loop) const;
+  ByteRange swept(const Nest& nest, const Access& access, size_t l, const Windows& first,
+                  const ByteRange& range) const;
+  bool moved_alike(const Nest& nest, const Access& access, const Windows& first,
+                   const Windows& next) const;
   void shape_scratch(Nest& nest);
   void shape_packing(Nest& nest);
   Bytes workspace_of(const Nest& nest, size_t body, std::vector<Window> windows, bool carry) const;
