@@ -53,9 +53,11 @@ struct GemmArgs {
   std::span<std::byte> workspace = {};  // gemm_workspace() bytes, garbage, any alignment
 };
 
-/// Bytes of workspace for a product that may use `threads` threads: at most about 2.5 MB a thread.
-/// With less (but at least the amount for one thread) the product uses fewer threads.
-size_t gemm_workspace(GemmType type, int64_t m, int64_t n, int64_t k, int threads);
+/// Bytes of workspace for so many products of one size: at most about 2.5 MB for each of `threads`
+/// threads that has work. With less (but at least the amount for one thread) fewer threads are
+/// used.
+size_t gemm_workspace(GemmType type, int64_t m, int64_t n, int64_t k, int threads,
+                      int64_t products = 1);
 
 /// Computes the product in the current oneTBB arena. K = 0 gives zeros. Throws Error on a workspace
 /// that is too small or on views that do not fit together.

@@ -31,8 +31,10 @@ Dims batch_strides(const Tensor& t, const Shape& out) {
 size_t workspace(const OpInstance& op) {
   const Shape& a = op.inputs[0].shape;
   const Shape& b = op.inputs[1].shape;
-  return gemm_workspace(gemm_type(op.inputs[0].dtype), a[a.size() - 2], b.back(), a.back(),
-                        tbb::info::default_concurrency());
+  const int64_t rows = a[a.size() - 2], cols = b.back();
+  const int64_t products = num_elements(op.outputs[0].shape) / std::max<int64_t>(rows * cols, 1);
+  return gemm_workspace(gemm_type(op.inputs[0].dtype), rows, cols, a.back(),
+                        tbb::info::default_concurrency(), products);
 }
 
 // float32 sums of the output, between the turns of the loop over K.

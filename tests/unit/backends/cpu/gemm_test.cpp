@@ -199,7 +199,7 @@ TEST_P(GemmTest, a_batch_equals_its_products_one_by_one) {
     const int64_t m = 41, k = 450, outer = 3, inner = 2;
     Matrix a = random(outer * m, k), b = random(inner * k, n);
     Bytes c(outer * inner * m * n * size());
-    Bytes workspace(gemm_workspace(type(), m, n, k, 2));
+    Bytes workspace(gemm_workspace(type(), m, n, k, 2, outer * inner));
     const int64_t shape[] = {outer, inner}, a_strides[] = {m * k, 0}, b_strides[] = {0, k * n},
                   c_strides[] = {inner * m * n, m * n};
     tbb::task_arena(2).execute([&] {
