@@ -13,7 +13,8 @@
 namespace plimsoll::plan {
 namespace {
 
-constexpr size_t kMostSteps = 50'000;  // of all entries; some 100 bytes each
+constexpr size_t kMostWeight = 50'000;  // of all entries
+constexpr size_t kNestWeight = 8;
 
 // A plan for so much room is about as good with so much.
 Bytes near(Bytes budget) { return budget + budget / 32; }
@@ -59,6 +60,13 @@ uint64_t structure_of(const Plan& plan) {
   return hash_mix(h, plan.others.size());
 }
 
+// In about 100 bytes.
+size_t PlanCache::Entry::weight() const {
+  return donors.size() + kNestWeight * static_cast<size_t>(std::count_if(
+                                           course.units.begin(), course.units.end(),
+                                           [](const Unit& unit) { return unit.nest != nullptr; }));
+}
+
 // For less room than a plan was searched with, there may be none: whether one is refused must not
 // depend on what came before.
 const PlanCache::Entry* PlanCache::find(uint64_t structure, Bytes budget) {
@@ -78,19 +86,19 @@ void PlanCache::add(uint64_t structure, Bytes budget, const Plan& found) {
         budget <= near(entry->budget))
       drop(entry);
   }
-  if (found.steps.size() > kMostSteps) return;
+  if (found.steps.size() > kMostWeight) return;
   Entry& entry =
       entries_.emplace_front(Entry{structure, budget, found.build, found.nodes, {}, {}, found});
   for (const Step& step : found.steps) {
     if (step.built != kNone) entry.order.push_back(step.built);
     entry.donors.push_back(step.donor);
   }
-  steps_ += entry.donors.size();
-  while (steps_ > kMostSteps) drop(std::prev(entries_.end()));
+  weight_ += entry.weight();
+  while (weight_ > kMostWeight) drop(std::prev(entries_.end()));
 }
 
 void PlanCache::drop(std::list<Entry>::iterator entry) {
-  steps_ -= entry->donors.size();
+  weight_ -= entry->weight();
   entries_.erase(entry);
 }
 

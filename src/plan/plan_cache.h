@@ -28,18 +28,19 @@ class PlanCache {
     std::vector<StepId> order;    // of each step: its place as built
     std::vector<ValueId> donors;  // of each step, those included that make values again
     Course course;
+    size_t weight() const;
   };
 
   /// The plan that was found for this structure and about this budget, or a little less; null where
   /// there is none.
   const Entry* find(uint64_t structure, Bytes budget);
   void add(uint64_t structure, Bytes budget, const Plan& found);
-  void clear() { entries_.clear(), steps_ = 0; }
+  void clear() { entries_.clear(), weight_ = 0; }
 
  private:
   void drop(std::list<Entry>::iterator entry);
   std::list<Entry> entries_;  // the last used first
-  size_t steps_ = 0;
+  size_t weight_ = 0;
 };
 
 /// Turns a plan as built, in the entry's way, into the one that was found. False where that does
