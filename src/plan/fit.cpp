@@ -39,7 +39,7 @@ bool NestShaper::has_fine() const {
 }
 
 Nest NestShaper::single(StepId step, std::span<const int> axes, std::span<const int64_t> tiles,
-                        bool fine) {
+                        bool fine, Bytes most) {
   const Tiling& tiling = tiling_of(plan_, step);
   Nest nest;
   nest.fine = fine && has_fine();
@@ -51,7 +51,7 @@ Nest NestShaper::single(StepId step, std::span<const int> axes, std::span<const 
     loop.scale.push_back(1);
     nest.loops.push_back(loop);
   }
-  shape(nest);
+  shape(nest, most);
   return nest;
 }
 
@@ -162,7 +162,7 @@ std::optional<Nest> NestShaper::doubled(StepId step, std::span<const int> axes, 
     for (const Loop& loop : nest.loops) tiles.push_back(loop.tile);
     if (tiles[l] >= nest.loops[l].extent) continue;
     tiles[l] = std::min(2 * tiles[l], nest.loops[l].extent);
-    Nest larger = single(step, axes, tiles, nest.fine);
+    Nest larger = single(step, axes, tiles, nest.fine, budget);
     if (larger.working_set() > budget || (best && cost(larger) >= cost(*best))) continue;
     best = std::move(larger);
   }
@@ -193,7 +193,7 @@ std::shared_ptr<Nest> NestShaper::fit_axes(StepId step, std::span<const int> axe
   int64_t inner_grain = axes.size() > 1 ? tiling[axes[1]].grain : 1;
   auto with_outer = [&](int64_t grains) {
     tiles[0] = std::min(grains * outer.grain, outer.extent);
-    return single(step, axes, std::span(tiles).first(axes.size()), fine);
+    return single(step, axes, std::span(tiles).first(axes.size()), fine, budget);
   };
   for (int64_t inner = inner_grain;; inner *= 2) {
     tiles[1] = std::min(multiple(inner, inner_grain), inner_extent);
@@ -225,7 +225,7 @@ void NestShaper::align_outer(StepId step, std::span<const int> axes, Bytes budge
     const int64_t larger = (best.loops[0].tile / outer.grain / p + 1) * p * outer.grain;
     if (larger >= outer.extent) return;
     tiles[0] = larger;
-    Nest nest = single(step, axes, tiles, best.fine);
+    Nest nest = single(step, axes, tiles, best.fine, budget);
     if (nest.working_set() <= budget && cost_of(nest) < cost_of(best)) best = std::move(nest);
   }
 }
@@ -246,7 +246,7 @@ bool splits_hairs(const Nest& nest, const memory::Pool& pool) {
 // Loops at their smallest tiles, then doubled one after the other, the one that saves most first.
 std::shared_ptr<Nest> NestShaper::grow(StepId step, std::span<const int> axes, Bytes budget,
                                        bool fine) {
-  Nest best = single(step, axes, grains_of(tiling_of(plan_, step), axes), fine);
+  Nest best = single(step, axes, grains_of(tiling_of(plan_, step), axes), fine, budget);
   if (best.working_set() > budget) return nullptr;
   while (std::optional<Nest> larger = doubled(step, axes, best, budget, cost_of))
     best = std::move(*larger);

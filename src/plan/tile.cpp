@@ -369,10 +369,10 @@ void NestShaper::shape_scratch(Nest& nest) {
   nest.scratch = charge_of(all ? pool_.scratch_size(all + 64) : 0);
 }
 
-void NestShaper::shape(Nest& nest) {
+void NestShaper::shape(Nest& nest, Bytes most) {
   nest.streamed.clear();
   nest.apart.clear();
-  nest.whole = nest.tile_bytes = nest.read = nest.written = 0;
+  nest.whole = nest.tile_bytes = nest.read = nest.written = nest.scratch = 0;
   for (const Access& access : accesses(plan_, nest)) {
     const Value& v = plan_.values[access.value];
     if (contains(nest.local, access.value)) {
@@ -394,7 +394,7 @@ void NestShaper::shape(Nest& nest) {
     (access.made ? nest.written : nest.read) += moved;
     if (access.made && moved > v.nbytes) nest.read += moved - v.nbytes;
   }
-  shape_scratch(nest);
+  if (nest.working_set() <= most) shape_scratch(nest);
 }
 
 void NestShaper::promote(Nest& nest, Bytes budget) {

@@ -59,8 +59,9 @@ class NestShaper {
              const Costs& costs = {})
       : plan_(plan), backend_(backend), pool_(pool), costs_(costs), like_(plan) {}
 
-  /// Fills in which values are streamed, charges, traffic. `local` and loops are given.
-  void shape(Nest& nest);
+  /// Fills in which values are streamed, charges, traffic. `local` and loops are given. Without its
+  /// scratch where it takes more than `most` already.
+  void shape(Nest& nest, Bytes most = memory::Ledger::kNoLimit);
   /// A nest of one step within `budget`, the quickest by prediction that a search over its loops
   /// finds, in fine extents where coarse ones do not fit, or only tiny tiles of them; null where
   /// even the smallest tiles do not.
@@ -80,7 +81,8 @@ class NestShaper {
     double moved = 0;  // bytes that pass through memory over all turns
   };
   bool has_fine() const;
-  Nest single(StepId step, std::span<const int> axes, std::span<const int64_t> tiles, bool fine);
+  Nest single(StepId step, std::span<const int> axes, std::span<const int64_t> tiles, bool fine,
+              Bytes most = memory::Ledger::kNoLimit);
   Bytes moved_once(StepId step) const;
   template <typename Cost>
   std::optional<Nest> doubled(StepId step, std::span<const int> axes, const Nest& nest,
