@@ -55,14 +55,14 @@ SharedForm shared(uint64_t hash, Dtype dtype, const Shape& shape, const Layout& 
 }  // namespace
 
 uint64_t structure_of(const TileProgram& p) {
-  uint64_t h = p.inputs.size();
+  uint64_t h = hash_mix(p.inputs.size(), p.constants.size());
   for (Dtype t : p.inputs) h = hash_mix(h, static_cast<uint64_t>(t));
-  for (const TileConstant& c : p.constants)
-    h = hash_mix(h, std::bit_cast<uint64_t>(c.real) ^ static_cast<uint64_t>(c.integer));
+  for (const TileConstant& c : p.constants) h = hash_mix(h, static_cast<uint64_t>(c.dtype));
   for (const TileInstr& i : p.instrs) {
     const uint64_t sources = uint64_t{i.src[0]} << 48 | uint64_t{i.src[1]} << 32 |
                              uint64_t{i.src[2]} << 16 | static_cast<uint64_t>(i.op) << 8;
     h = hash_mix(h, sources | static_cast<uint64_t>(i.dtype));
+    h = hash_mix(h, static_cast<uint64_t>(i.in_dtype));
   }
   for (uint16_t o : p.outputs) h = hash_mix(h, o);
   return h;
@@ -115,7 +115,9 @@ const SharedForm* Catalog::form(Dtype dtype, const Shape& shape, const Layout& l
 }
 
 const SharedProgram& Catalog::program(const TileProgram& program, const device::Backend& backend) {
-  const uint64_t hash = structure_of(program);
+  uint64_t hash = structure_of(program);
+  for (const TileConstant& c : program.constants)
+    hash = hash_mix(hash, std::bit_cast<uint64_t>(c.real) ^ static_cast<uint64_t>(c.integer));
   const SharedProgram* known =
       programs_.find(hash, [&](const SharedProgram& p) { return same(p.program, program); });
   return known ? *known : *programs_.add(hash, {program, backend.program_workspace(program)});

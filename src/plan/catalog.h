@@ -31,7 +31,7 @@ struct SharedProgram {
   Bytes workspace = 0;
 };
 
-/// Of what it does, not of its numbers.
+/// A hash of what it does, whatever its constants are.
 uint64_t structure_of(const TileProgram& program);
 
 /// Entries never move and live as long as the catalog. Not thread-safe.

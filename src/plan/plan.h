@@ -148,17 +148,13 @@ struct Costs {
 struct Course {
   std::vector<Unit> units;
   std::vector<Action> actions;
-  Bytes fixed = 0;     // what is in use beside values and scratch, whatever we do
-  Bytes pinned = 0;    // of exported views
-  Bytes metadata = 0;  // bound on headers of new buffers, and on records of spilled ones
-  Bytes slabs = 0;     // bound on slabs of new small buffers, in the default order
-  Bytes peak = 0;      // of the actions, with what is fixed
-  Bytes floor = 0;
-  StepId floor_step = kNone;
+  Bytes pinned = 0;  // of exported views
+  Bytes slabs = 0;   // bound on slabs of new small buffers, in the default order
   uint32_t peak_unit = kNone;
   Bytes loaded = 0, written = 0, recomputed = 0, spill_space = 0;
   double seconds = 0;
   const char* stage = "fits";
+  bool spills = false;  // it may: its metadata has room for records
 };
 
 struct Plan : Course {
@@ -172,7 +168,12 @@ struct Plan : Course {
   std::vector<memory::BufferRef> others;  // arrays outside the graph, in whose place it may run
 
   Bytes limit = 0;           // of the whole memory space
+  Bytes fixed = 0;           // what is in use beside values and scratch, whatever we do
+  Bytes metadata = 0;        // bound on headers of new buffers, and on records of spilled ones
+  Bytes peak = 0;            // of the actions, with what is fixed
   Bytes unlimited_peak = 0;  // of the default order with everything resident
+  Bytes floor = 0;           // 0: nobody has asked
+  StepId floor_step = kNone;
   size_t nodes = 0;
   uint32_t build = 0;   // which of the ways to build the steps
   bool reused = false;  // its course is that of a plan before

@@ -13,8 +13,10 @@
 namespace plimsoll::plan {
 namespace {
 
-constexpr size_t kMostWeight = 50'000;  // of all entries
-constexpr size_t kNestWeight = 8;
+// Of all entries. Nobody charges them, as nobody charges what a plan takes while it is made.
+constexpr Bytes kMostBytes = 2 * kMiB;
+constexpr size_t kMostEntries = 256;  // which are looked through one after the other
+constexpr Bytes kNestBytes = kKiB;    // of one, about
 
 // A plan for so much room is about as good with so much.
 Bytes near(Bytes budget) { return budget + budget / 32; }
@@ -60,13 +62,6 @@ uint64_t structure_of(const Plan& plan) {
   return hash_mix(h, plan.others.size());
 }
 
-// In about 100 bytes.
-size_t PlanCache::Entry::weight() const {
-  return donors.size() + kNestWeight * static_cast<size_t>(std::count_if(
-                                           course.units.begin(), course.units.end(),
-                                           [](const Unit& unit) { return unit.nest != nullptr; }));
-}
-
 // For less room than a plan was searched with, there may be none: whether one is refused must not
 // depend on what came before.
 const PlanCache::Entry* PlanCache::find(uint64_t structure, Bytes budget) {
@@ -78,6 +73,38 @@ const PlanCache::Entry* PlanCache::find(uint64_t structure, Bytes budget) {
   return nullptr;
 }
 
+namespace {
+
+template <typename T>
+Bytes bytes_of(const std::vector<T>& v) {
+  return v.capacity() * sizeof(T);
+}
+
+PlanCache::Entry entry_of(uint64_t structure, Bytes budget, const Plan& found) {
+  PlanCache::Entry entry{.structure = structure,
+                         .budget = budget,
+                         .build = found.build,
+                         .values = found.values.size(),
+                         .order = {},
+                         .donors = {},
+                         .above = found.peak - found.fixed,
+                         .course = found};
+  entry.order.reserve(found.steps.size());
+  entry.donors.reserve(found.steps.size());
+  for (const Step& step : found.steps) {
+    entry.donors.push_back(step.donor);
+    if (step.built == kNone) continue;
+    entry.order.push_back(step.built);
+    entry.operands = std::max<size_t>(entry.operands, step.end);
+  }
+  entry.bytes = sizeof entry + bytes_of(entry.order) + bytes_of(entry.donors) +
+                bytes_of(entry.course.units) + bytes_of(entry.course.actions);
+  for (const Unit& unit : entry.course.units) entry.bytes += unit.nest ? kNestBytes : 0;
+  return entry;
+}
+
+}  // namespace
+
 // Takes the place of plans that it does for, and of one that no longer held.
 void PlanCache::add(uint64_t structure, Bytes budget, const Plan& found) {
   for (auto it = entries_.begin(); it != entries_.end();) {
@@ -86,25 +113,24 @@ void PlanCache::add(uint64_t structure, Bytes budget, const Plan& found) {
         budget <= near(entry->budget))
       drop(entry);
   }
-  if (found.steps.size() > kMostWeight) return;
-  Entry& entry =
-      entries_.emplace_front(Entry{structure, budget, found.build, found.nodes, {}, {}, found});
-  for (const Step& step : found.steps) {
-    if (step.built != kNone) entry.order.push_back(step.built);
-    entry.donors.push_back(step.donor);
-  }
-  weight_ += entry.weight();
-  while (weight_ > kMostWeight) drop(std::prev(entries_.end()));
+  std::list<Entry> fresh;
+  fresh.push_back(entry_of(structure, budget, found));
+  if (fresh.front().bytes > kMostBytes) return;
+  bytes_ += fresh.front().bytes;
+  entries_.splice(entries_.begin(), fresh);
+  while (bytes_ > kMostBytes || entries_.size() > kMostEntries) drop(std::prev(entries_.end()));
 }
 
 void PlanCache::drop(std::list<Entry>::iterator entry) {
-  weight_ -= entry->weight();
+  bytes_ -= entry->bytes;
   entries_.erase(entry);
 }
 
-bool follow(const PlanCache::Entry& entry, Plan& plan, const device::Backend& backend,
-            const memory::Pool& pool, const memory::SpillStore* store) {
-  if (plan.nodes != entry.nodes || plan.steps.size() != entry.order.size()) return false;
+bool reuse(const PlanCache::Entry& entry, Plan& plan, const device::Backend& backend,
+           const memory::Pool& pool, const memory::SpillStore* store) {
+  if (plan.values.size() != entry.values || plan.operands.size() != entry.operands ||
+      plan.steps.size() != entry.order.size())
+    return false;
   const Bytes others = plan.fixed - plan.metadata;
   apply_order(plan, entry.order);
   find_lifetimes(plan, true);
@@ -116,11 +142,10 @@ bool follow(const PlanCache::Entry& entry, Plan& plan, const device::Backend& ba
     if (unit.nest)
       for (StepId s : unit.body()) tiling_of(plan, s);
   // What is free of headers and records differs from time to time.
-  plan.metadata = metadata_charge(metadata_need(plan, pool, true, false), pool, store);
+  plan.metadata = metadata_charge(metadata_need(plan, pool, plan.spills, false), pool,
+                                  plan.spills ? store : nullptr);
   plan.fixed = others + plan.metadata;
-  plan.peak = plan.peak - entry.course.fixed + plan.fixed;
-  plan.floor = std::min(plan.floor - entry.course.fixed + plan.fixed, plan.peak);
-  plan.build = entry.build;
+  plan.peak = plan.fixed + entry.above;
   plan.reused = true;
   return plan.peak <= plan.limit && verify(plan, pool).empty();
 }

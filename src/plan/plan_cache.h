@@ -13,39 +13,41 @@
 
 namespace plimsoll::plan {
 
-/// Of all that a plan is searched by, but for the room: steps, forms, attributes, edges, who holds
-/// what, and what is in memory of it. Addresses of arrays do not matter.
+/// A hash of all that a plan is searched by, but for the room: steps, forms, attributes, edges, who
+/// holds what, and what is in memory of it. Addresses of arrays do not matter, nor do constants.
 uint64_t structure_of(const Plan& plan);
 
 /// Not thread-safe.
 class PlanCache {
  public:
   struct Entry {
-    uint64_t structure;
-    Bytes budget;  // of all but what others hold
-    uint32_t build;
-    size_t nodes;
+    uint64_t structure = 0;
+    Bytes budget = 0;  // that the search had
+    uint32_t build = 0;
+    size_t values = 0, operands = 0;
     std::vector<StepId> order;    // of each step: its place as built
     std::vector<ValueId> donors;  // of each step, those included that make values again
+    Bytes above = 0;              // its peak, beside what is fixed
     Course course;
-    size_t weight() const;
+    Bytes bytes = 0;  // that it takes
   };
 
   /// The plan that was found for this structure and about this budget, or a little less; null where
   /// there is none.
   const Entry* find(uint64_t structure, Bytes budget);
   void add(uint64_t structure, Bytes budget, const Plan& found);
-  void clear() { entries_.clear(), weight_ = 0; }
+  void clear() { entries_.clear(), bytes_ = 0; }
+  size_t size() const { return entries_.size(); }
 
  private:
   void drop(std::list<Entry>::iterator entry);
   std::list<Entry> entries_;  // the last used first
-  size_t weight_ = 0;
+  Bytes bytes_ = 0;
 };
 
 /// Turns a plan as built, in the entry's way, into the one that was found. False where that does
 /// not hold now: then the plan is of no use.
-bool follow(const PlanCache::Entry& entry, Plan& plan, const device::Backend& backend,
-            const memory::Pool& pool, const memory::SpillStore* store);
+bool reuse(const PlanCache::Entry& entry, Plan& plan, const device::Backend& backend,
+           const memory::Pool& pool, const memory::SpillStore* store);
 
 }  // namespace plimsoll::plan

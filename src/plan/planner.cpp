@@ -114,17 +114,33 @@ Plan Planner::find(const Task& task) {
   if (plan.peak <= task.limit && !forced) return plan;
   add_others(plan);
   if (forced) return search(task, std::move(plan));
-  const uint64_t structure = structure_of(plan);
-  const Bytes budget = task.limit - std::min(task.limit, plan.fixed - plan.metadata);
+  const uint64_t structure = hash_mix(structure_of(plan), spill_class(plan));
+  // Less than the search has, which takes one of several orders: its floor counts as much.
+  const Bytes taken = plan.fixed - plan.metadata + charge_of_metadata(plan);
+  const Bytes budget = task.limit - std::min(task.limit, taken);
   if (const PlanCache::Entry* known = known_.find(structure, budget)) {
     if (known->build != 0) plan = build_beside_others(task, known->build);
     const bool room = !store_ || known->course.spill_space <= store_->available();
-    if (room && follow(*known, plan, backend_, pool_, store_)) return plan;
+    if (room && reuse(*known, plan, backend_, pool_, store_)) return plan;
     plan = build_beside_others(task, 0);
   }
   Plan found = search(task, std::move(plan));
-  if (!found.actions.empty()) known_.add(structure, budget, found);
+  // One that fits in another way was built alone.
+  if (!found.actions.empty() && found.stage != std::string_view("fits"))
+    known_.add(structure, budget, found);
   return found;
+}
+
+// Which plan is best can depend on the spill space, where there is less than could be spilled.
+uint64_t Planner::spill_class(const Plan& plan) const {
+  Bytes all = 0;
+  for (const Value& v : plan.values) all += v.bytes;
+  return std::bit_width(store_ ? std::min(all, store_->available()) : all);
+}
+
+// With all that could be spilled, and no buffer taken over.
+Bytes Planner::charge_of_metadata(const Plan& plan) const {
+  return metadata_charge(metadata_need(plan, pool_, true, true), pool_, store_);
 }
 
 // `plan` is built in the first way, beside others.
@@ -217,6 +233,7 @@ void Planner::promise_metadata(Plan& plan, bool spills, Bytes at_least) {
   charge = std::max(charge, at_least);
   plan.fixed = plan.fixed - plan.metadata + charge;
   plan.metadata = charge;
+  plan.spills = spills;
 }
 
 // Which order is better can depend on what is in memory now. The floor must not, so what it counts
@@ -236,10 +253,7 @@ Bytes Planner::reorder(Plan& plan) {
     best = std::move(other);
   }
   if (best.empty()) return 0;
-  auto all_metadata = [&] {
-    return metadata_charge(metadata_need(plan, pool_, true, true), pool_, store_);
-  };
-  Bytes metadata = all_metadata();
+  Bytes metadata = charge_of_metadata(plan);
   const Bytes slabs = plan.slabs;
   auto take = [&](const std::vector<StepId>& chosen) {
     apply_order(plan, chosen);
@@ -252,7 +266,7 @@ Bytes Planner::reorder(Plan& plan) {
     plan.peak += plan.fixed;
   };
   take(best);
-  metadata = std::max(metadata, all_metadata());
+  metadata = std::max(metadata, charge_of_metadata(plan));
   const Bytes most_slabs = std::max(slabs, plan.slabs);
   if (plan.peak > plan.unlimited_peak) {
     // Donations and slabs, which orders are compared without, made it worse: back to the default.

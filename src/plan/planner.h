@@ -53,6 +53,7 @@ class Planner {
   const Costs& costs() const { return costs_; }
   /// Plans everything anew.
   void forget_plans() { known_.clear(); }
+  size_t known_plans() const { return known_.size(); }
 
  private:
   /// What is asked for.
@@ -66,6 +67,8 @@ class Planner {
   Plan build(const Task& task, uint32_t way);
   Plan build_beside_others(const Task& task, uint32_t way);
   void add_others(Plan& plan);
+  uint64_t spill_class(const Plan& plan) const;
+  Bytes charge_of_metadata(const Plan& plan) const;
   void promise_metadata(Plan& plan, bool spills, Bytes at_least = 0);
   [[nodiscard]] Bytes reorder(Plan& plan);
   bool climb(Plan& plan, Bytes budget);

@@ -27,9 +27,10 @@ import plimsoll.optimizers as optim
 from plimsoll import _core
 from plimsoll.utils import tree_flatten, tree_unflatten
 
+ROOM = 64 * 1024  # for what a failure leaves behind
+
 # Threads come first and never start at first: those that did stay. Address space is asked for once
 # a process, long before; the unit tests of the pool refuse it.
-ROOM = 64 * 1024  # for what a failure leaves behind
 SITES = ("thread_start", "reserve", "commit", "file_allocate", "file_write", "file_read")
 
 
