@@ -6,14 +6,18 @@ namespace plimsoll {
 
 int64_t num_elements(const Shape& shape) {
   int64_t n = 1;
+  bool empty = false;
   for (int64_t d : shape) {
+    // The strides of an array without elements must be numbers, too.
+    empty |= d == 0;
     int64_t product;
-    bool overflow = __builtin_mul_overflow(n, d, &product) || product > (int64_t{1} << 62);
+    bool overflow =
+        __builtin_mul_overflow(n, d == 0 ? 1 : d, &product) || product > (int64_t{1} << 62);
     PLIMSOLL_CHECK(!overflow, ValueError, "[shape] an array of shape {} has too many elements",
                    to_string(shape));
     n = product;
   }
-  return n;
+  return empty ? 0 : n;
 }
 
 Strides row_major(const Shape& shape) {

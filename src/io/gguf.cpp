@@ -62,6 +62,14 @@ struct BlockType {
   bool offset;
   int64_t bytes() const { return 2 + 2 * offset + kBlockElements * bits / 8; }
 };
+
+/// The bytes of each block of a tensor's last axis.
+Shape shape_of_blocks(Shape shape, const BlockType& type) {
+  shape.back() /= kBlockElements;
+  shape.push_back(type.bytes());
+  return shape;
+}
+
 constexpr BlockType kBlockTypes[] = {{2, 4, false}, {3, 4, true}, {8, 8, false}};
 
 template <typename T, size_t N>
@@ -228,8 +236,7 @@ Tensor read_tensor(const Region& region, Cursor& in, uint64_t alignment) {
   PLIMSOLL_CHECK(dims > 0 && t.shape.back() % kBlockElements == 0, ValueError,
                  "[load] expected a last axis of whole blocks of {}, got shape {} for {} in {}",
                  kBlockElements, to_string(t.shape), quote(t.name), region.name);
-  t.bytes = checked_bytes(t.shape, Dtype::kInt16, region.name) / 2 /
-            static_cast<uint64_t>(kBlockElements) * static_cast<uint64_t>(type->bytes());
+  t.bytes = checked_bytes(shape_of_blocks(t.shape, *type), Dtype::kUint8, region.name);
   return t;
 }
 
@@ -275,11 +282,9 @@ array nibbles(const array& packed) {
 /// weight (uint32), scales and biases (float16) of quantized_matmul's affine mode, groups of 32.
 void add_blocks(NamedArrays& out, const Region& region, uint64_t data, const Tensor& t,
                 const BlockType& type) {
-  Shape shape = t.shape;
-  const int64_t blocks = shape.back() / kBlockElements, bytes = type.bytes();
-  shape.back() = blocks;
-  const Shape scale_shape = shape;
-  shape.push_back(bytes);
+  Shape shape = shape_of_blocks(t.shape, type);
+  const int64_t bytes = type.bytes(), blocks = shape[shape.size() - 2];
+  const Shape scale_shape(shape.begin(), shape.end() - 1);
   array raw = array_at(region, data + t.begin, shape, Dtype::kUint8, memory::Decode::kAsIs);
   const int64_t head = 2 + 2 * type.offset;
   array scales = reshape(view(columns(raw, 0, 2), Dtype::kFloat16), scale_shape);
@@ -304,6 +309,7 @@ void add_blocks(NamedArrays& out, const Region& region, uint64_t data, const Ten
 NamedArrays arrays_of(const Region& region, uint64_t data, const std::vector<Tensor>& tensors) {
   // In the order of the file: a stream is then read without going back.
   std::vector<const Tensor*> order;
+  order.reserve(tensors.size());
   for (const Tensor& t : tensors) order.push_back(&t);
   std::stable_sort(order.begin(), order.end(),
                    [](auto* a, auto* b) { return a->begin < b->begin; });

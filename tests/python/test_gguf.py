@@ -227,6 +227,7 @@ X = ("x", [2], 0, bytes(8))
         (gguf([("x", [1] * 65, 0, bytes(8))]), "at most 64 dimensions"),
         (gguf([("x", [1 << 63], 0, bytes(8))]), "a dimension of at most 2^56"),
         (gguf([("x", [1 << 56, 1 << 56], 0, bytes(8))]), "expected a shape that memory can hold"),
+        (gguf([("x", [0, 1 << 30, 1 << 31], 2, b"")]), "expected a shape that memory can hold"),
         (gguf([("x", [1 << 40], 0, bytes(8))]), "is the file complete?"),
         (gguf([("x", [33], 8, bytes(99))]), "whole blocks of 32"),
         (gguf([("x", [], 8, bytes(99))]), "whole blocks of 32"),
