@@ -62,6 +62,7 @@ struct BlockType {
   bool offset;
   int64_t bytes() const { return 2 + 2 * offset + kBlockElements * bits / 8; }
 };
+constexpr BlockType kBlockTypes[] = {{2, 4, false}, {3, 4, true}, {8, 8, false}};
 
 /// The bytes of each block of a tensor's last axis.
 Shape shape_of_blocks(Shape shape, const BlockType& type) {
@@ -69,8 +70,6 @@ Shape shape_of_blocks(Shape shape, const BlockType& type) {
   shape.push_back(type.bytes());
   return shape;
 }
-
-constexpr BlockType kBlockTypes[] = {{2, 4, false}, {3, 4, true}, {8, 8, false}};
 
 template <typename T, size_t N>
 const T* find_type(const T (&types)[N], uint32_t number) {

@@ -116,7 +116,7 @@ Plan Planner::find(const Task& task) {
   if (forced) return search(task, std::move(plan));
   const uint64_t structure = hash_mix(structure_of(plan), spill_class(plan));
   // Less than the search has, which takes one of several orders: its floor counts as much.
-  const Bytes taken = plan.fixed - plan.metadata + charge_of_metadata(plan);
+  const Bytes taken = plan.fixed - plan.metadata + charge_of_metadata(plan, true);
   const Bytes budget = task.limit - std::min(task.limit, taken);
   if (const PlanCache::Entry* known = known_.find(structure, budget)) {
     if (known->build != 0) plan = build_beside_others(task, known->build);
@@ -138,9 +138,10 @@ uint64_t Planner::spill_class(const Plan& plan) const {
   return std::bit_width(store_ ? std::min(all, store_->available()) : all);
 }
 
-// With all that could be spilled, and no buffer taken over.
-Bytes Planner::charge_of_metadata(const Plan& plan) const {
-  return metadata_charge(metadata_need(plan, pool_, true, true), pool_, store_);
+// Where it spills, with all that could be, and no buffer taken over.
+Bytes Planner::charge_of_metadata(const Plan& plan, bool spills) const {
+  return metadata_charge(metadata_need(plan, pool_, spills, spills), pool_,
+                         spills ? store_ : nullptr);
 }
 
 // `plan` is built in the first way, beside others.
@@ -228,9 +229,7 @@ void Planner::add_others(Plan& plan) {
 }
 
 void Planner::promise_metadata(Plan& plan, bool spills, Bytes at_least) {
-  Bytes charge =
-      metadata_charge(metadata_need(plan, pool_, spills, spills), pool_, spills ? store_ : nullptr);
-  charge = std::max(charge, at_least);
+  const Bytes charge = std::max(charge_of_metadata(plan, spills), at_least);
   plan.fixed = plan.fixed - plan.metadata + charge;
   plan.metadata = charge;
   plan.spills = spills;
@@ -253,7 +252,7 @@ Bytes Planner::reorder(Plan& plan) {
     best = std::move(other);
   }
   if (best.empty()) return 0;
-  Bytes metadata = charge_of_metadata(plan);
+  Bytes metadata = charge_of_metadata(plan, true);
   const Bytes slabs = plan.slabs;
   auto take = [&](const std::vector<StepId>& chosen) {
     apply_order(plan, chosen);
@@ -266,7 +265,7 @@ Bytes Planner::reorder(Plan& plan) {
     plan.peak += plan.fixed;
   };
   take(best);
-  metadata = std::max(metadata, charge_of_metadata(plan));
+  metadata = std::max(metadata, charge_of_metadata(plan, true));
   const Bytes most_slabs = std::max(slabs, plan.slabs);
   if (plan.peak > plan.unlimited_peak) {
     // Donations and slabs, which orders are compared without, made it worse: back to the default.

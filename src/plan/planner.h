@@ -68,7 +68,7 @@ class Planner {
   Plan build_beside_others(const Task& task, uint32_t way);
   void add_others(Plan& plan);
   uint64_t spill_class(const Plan& plan) const;
-  Bytes charge_of_metadata(const Plan& plan) const;
+  Bytes charge_of_metadata(const Plan& plan, bool spills) const;
   void promise_metadata(Plan& plan, bool spills, Bytes at_least = 0);
   [[nodiscard]] Bytes reorder(Plan& plan);
   bool climb(Plan& plan, Bytes budget);

@@ -205,7 +205,7 @@ size_t gemm_workspace(GemmType type, int64_t m, int64_t n, int64_t k, int thread
   if (m == 0 || n == 0) return kAlign;
   const GemmArgs args{.type = type, .a = {.rows = m, .cols = k}, .b = {.rows = k, .cols = n}};
   const Plan plan = plan_product(args, std::max<int64_t>(products, 1), std::max(threads, 1));
-  return plan.scratch.total * static_cast<size_t>(std::max(plan.workers, 1)) + kAlign;
+  return plan.scratch.total * static_cast<size_t>(plan.workers) + kAlign;
 }
 
 void gemm(const GemmArgs& args) { gemm_batched(args, {}); }

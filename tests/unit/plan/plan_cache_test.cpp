@@ -1,5 +1,7 @@
 #include "plan/plan_cache.h"
 
+#include <set>
+
 #include "plan/build.h"
 #include "plan/schedule.h"
 #include "tests/unit/plan/graphs.h"
@@ -21,10 +23,9 @@ struct PlanReuse : testing::Test {
   /// As Planning::limit, of a planner that has planned nothing.
   Bytes limit(const Make& make, double share) {
     (void)once(make, kPlenty);
-    const Plan whole = planner.dry_run(outputs, kPlenty);
+    const Bytes bytes = limit_at(planner, outputs, share);
     planner.forget_plans();
-    const auto above = static_cast<double>(whole.unlimited_peak - whole.floor);
-    return whole.floor + round_down(static_cast<Bytes>(share * above), kPage);
+    return bytes;
   }
   static runtime::ContextOptions little_spill_space() {
     runtime::ContextOptions options = small_blocks();
@@ -168,16 +169,12 @@ struct Structure : testing::Test {
     return structure;
   }
   void expect_all_differ(const std::vector<Make>& makes) {
-    std::vector<uint64_t> found;
+    std::set<uint64_t> found;
     for (const Make& make : makes) {
       const uint64_t structure = of(make);
       EXPECT_EQ(of(make), structure);
-      EXPECT_FALSE(contains_hash(found, structure)) << found.size();
-      found.push_back(structure);
+      EXPECT_TRUE(found.insert(structure).second) << found.size();
     }
-  }
-  static bool contains_hash(const std::vector<uint64_t>& all, uint64_t one) {
-    return std::find(all.begin(), all.end(), one) != all.end();
   }
   Planning planning;
 };
@@ -255,11 +252,8 @@ TEST_F(Structure, what_is_in_memory_counts) {
   const memory::BufferRef& buffer = x.node()->storage->buffer;
   memory::SpillStore& store = planning.context.store();
   auto now = [&] { return of([&](Planning&) { return std::vector{sort(x, 1)}; }); };
-  std::vector<uint64_t> found{now()};
-  auto expect_other = [&] {
-    EXPECT_FALSE(contains_hash(found, now())) << found.size();
-    found.push_back(now());
-  };
+  std::set<uint64_t> found{now()};
+  auto expect_other = [&] { EXPECT_TRUE(found.insert(now()).second) << found.size(); };
   memory::Ticket ticket = store.write(buffer, buffer->all());
   store.wait(ticket);
   expect_other();  // there is a copy of it

@@ -80,6 +80,14 @@ class FixedBackend final : public device::Backend {
   device::KernelTable kernels_;
 };
 
+/// The floor and so much of what is between it and the peak; a page below for a negative share.
+inline Bytes limit_at(Planner& planner, std::span<const array> outputs, double share) {
+  const Plan free = planner.dry_run(outputs, kPlenty);
+  if (share < 0) return free.floor - kPage;
+  auto above = static_cast<double>(free.unlimited_peak - free.floor);
+  return free.floor + round_down(static_cast<Bytes>(share * above), kPage);
+}
+
 struct Planning {
   explicit Planning(Pressure pressure = {}, Bytes extent = kPage)
       : Planning(small_blocks(extent), pressure) {}
@@ -104,12 +112,8 @@ struct Planning {
       to[i] = static_cast<float>(static_cast<int32_t>(state)) * 0x1p-31f;
     return graph::from_storage({std::move(buffer), {0, row_major(shape)}}, shape, dtype);
   }
-  /// The floor and so much of what is between it and the peak; a page below for a negative share.
   Bytes limit(std::span<const array> outputs, double share) {
-    Plan free = planner.dry_run(outputs, kPlenty);
-    if (share < 0) return free.floor - kPage;
-    auto above = static_cast<double>(free.unlimited_peak - free.floor);
-    return free.floor + round_down(static_cast<Bytes>(share * above), kPage);
+    return limit_at(planner, outputs, share);
   }
   /// Empty, or what is wrong and the plan.
   std::string check(const Plan& p) {
